@@ -1,0 +1,86 @@
+"""A client's message as rules, waits, templates and handlers see it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+TEXT: Final = 1
+BINARY: Final = 2
+CLOSE: Final = 8
+PING: Final = 9
+PONG: Final = 10
+"""Opcodes of RFC 6455 §5.2."""
+
+NOT_JSON: Final = object()
+"""What :meth:`Message.parsed` returns for a message that is no JSON."""
+
+
+class Message:
+    """One whole message.
+
+    Attributes:
+        payload: The payload in bytes; UTF-8 for text.
+        opcode: ``TEXT`` (1) or ``BINARY`` (2), RFC 6455 §5.2.
+        connection: The connection's number, from 1.
+        time: When it was received, in nanoseconds since the epoch (UTC).
+        match: What the pattern that took this message found: groups and names; None without a pattern.
+    """
+
+    __slots__ = ("_parsed", "connection", "match", "opcode", "payload", "time")
+
+    def __init__(
+        self, payload: bytes, opcode: int = TEXT, *, connection: int = 0, time: int = 0, match: Any = None
+    ) -> None:
+        self.payload = payload
+        self.opcode = opcode
+        self.connection = connection
+        self.time = time
+        self.match = match
+        self._parsed: Any = None
+
+    @property
+    def text(self) -> str | None:
+        """The text, or None for a binary message."""
+        return self.payload.decode() if self.opcode == TEXT else None
+
+    @property
+    def data(self) -> bytes | None:
+        """The bytes, or None for a text message."""
+        return self.payload if self.opcode == BINARY else None
+
+    def parsed(self) -> Any:
+        """Return the JSON value, or ``NOT_JSON``; parsed once, never raises."""
+        if self._parsed is None:
+            try:
+                self._parsed = (json.loads(self.payload),)
+            except (ValueError, RecursionError):
+                self._parsed = (NOT_JSON,)
+        return self._parsed[0]
+
+    @property
+    def json(self) -> Any:
+        """The JSON value of the message.
+
+        Raises:
+            ValueError: The message is no JSON.
+        """
+        value = self.parsed()
+        if value is NOT_JSON:
+            raise ValueError(f"the message is no JSON: {self!r}")
+        return value
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            return self.text == other
+        if isinstance(other, bytes):
+            return self.data == other
+        if isinstance(other, Message):
+            return self.opcode == other.opcode and self.payload == other.payload
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # equal to plain text and bytes, whose hashes it cannot share
+
+    def __repr__(self) -> str:
+        shown = repr(self.text if self.opcode == TEXT else self.payload)
+        return f"<Message {shown if len(shown) <= 80 else shown[:77] + '...'}>"

@@ -1,0 +1,140 @@
+"""What can go wrong, as a small tree.
+
+    MockForgeError
+    ├── OptionError         a wrong argument to the builder or the handle  (also ValueError)
+    ├── BindError           the port cannot be had                         (also OSError)
+    ├── ProtocolError       a peer broke RFC 6455 or the HTTP handshake
+    ├── ScriptError         a replay file or table that cannot be played   (also ValueError)
+    │   └── ScriptFileNotFoundError                                        (also FileNotFoundError)
+    ├── TemplateError       a template that cannot be parsed or rendered   (also ValueError)
+    ├── GeneratorError      a source of messages that cannot make them
+    ├── ProxyError          an upstream that does not answer as asked
+    ├── ExpectationError    what a test expected did not come              (also AssertionError)
+    │   └── ExpectationTimeoutError                                        (also TimeoutError)
+    └── RecordingError      a recording that cannot be read or written
+
+Each error carries its facts as fields and builds its own text from them: the place, the value, the way out.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class MockForgeError(Exception):
+    """The root of every error that this package raises on purpose."""
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the known word most like `word`, or an empty text."""
+    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class OptionError(MockForgeError, ValueError):
+    """A wrong argument, raised at the call that has it.
+
+    Args:
+        where: The call and the argument, as the user wrote it (``"latency()"``).
+        value: The value that was given.
+        problem: What is wrong with it.
+        valid: The right values, or a sentence that describes them.
+    """
+
+    def __init__(self, where: str, value: object, problem: str = "", valid: Sequence[str] | str = ()) -> None:
+        self.where, self.value, self.problem, self.valid = where, value, problem, valid
+        shown = repr(value)
+        text = f"{where}: {shown if len(shown) < 200 else shown[:197] + '...'}"
+        text += f" {problem}" if problem else " is not one of the valid values"
+        if isinstance(valid, str):
+            text += f"; {valid}" if valid else ""
+        elif valid:
+            text += nearest(value, valid) + f" (valid: {', '.join(map(repr, valid))})"
+        super().__init__(text)
+
+
+class BindError(MockForgeError, OSError):
+    """A port that cannot be had.
+
+    Args:
+        host: The host that was asked for.
+        port: The port that was asked for.
+        problem: Who holds it, or why it cannot be bound, and the ways out.
+    """
+
+    def __init__(self, host: str, port: int, problem: str) -> None:
+        self.host, self.port, self.problem = host, port, problem
+        super().__init__(f"cannot serve on {host}:{port}: {problem}")
+
+
+class ProtocolError(MockForgeError):
+    """A peer that broke RFC 6455 or the HTTP handshake before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a script: the line it stands on (1-based, 0: the whole) and what it is."""
+
+    line: int
+    text: str
+
+
+class ScriptError(MockForgeError, ValueError):
+    """A script that cannot be played; it names every problem at once and spells out the first ten.
+
+    Args:
+        path: The file, or what stands for it (``"<text>"``, ``"<DataFrame>"``).
+        problems: What is wrong, in the order of the lines.
+    """
+
+    def __init__(self, path: str, problems: Sequence[Problem] | str) -> None:
+        if isinstance(problems, str):
+            problems = (Problem(0, problems),)
+        self.path, self.problems = path, tuple(problems)
+        lines = [f"{path}:{p.line}: {p.text}" if p.line else f"{path}: {p.text}" for p in self.problems[:10]]
+        if len(self.problems) > 10:
+            lines.append(f"… and {len(self.problems) - 10} more problems")
+        super().__init__("\n".join(lines))
+
+
+class ScriptFileNotFoundError(ScriptError, FileNotFoundError):
+    """A replay file that is not there."""
+
+    def __str__(self) -> str:
+        return ScriptError.__str__(self) if not self.problems else f"{self.path}: {self.problems[0].text}"
+
+
+class TemplateError(MockForgeError, ValueError):
+    """A template that cannot be parsed or rendered.
+
+    Args:
+        source: The template's text.
+        problem: What is wrong with it and the way out.
+    """
+
+    def __init__(self, source: str, problem: str) -> None:
+        self.source, self.problem = source, problem
+        shown = source if len(source) < 120 else source[:117] + "..."
+        super().__init__(f"template {shown!r}: {problem}")
+
+
+class GeneratorError(MockForgeError):
+    """A source of messages (a table, Faker, a model) that cannot make them."""
+
+
+class ProxyError(MockForgeError):
+    """An upstream that cannot be reached or does not answer as asked."""
+
+
+class ExpectationError(MockForgeError, AssertionError):
+    """What a test expected of the traffic did not come."""
+
+
+class ExpectationTimeoutError(ExpectationError, TimeoutError):
+    """What was waited for did not come in time; the text shows what came instead."""
+
+
+class RecordingError(MockForgeError):
+    """A recording that cannot be read or written."""
