@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from .message import Message
-    from .plan import Plan
+    from .plan import Plan, PlayHead
     from .program import Program
 
 NAN = float("nan")
@@ -54,9 +54,10 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """Another plan takes over on this connection."""
+    """Another plan takes over on this connection, and `head` is its play-head."""
 
     plan: Plan
+    head: PlayHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +89,17 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Send the program's steps from `first` to before `last`: literal, due, and framed beforehand."""
+    """Send the program's steps from `first` to before `last`: literal, due, and framed beforehand.
+
+    Step ``i`` has the script's time ``start_ms + program.at[i] * scale``.
+    """
 
     program: Program
     first: int
     last: int
     frames: bytes | memoryview = field(repr=False)
-    speed: float = 1.0
+    start_ms: float = 0.0
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

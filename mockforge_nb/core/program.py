@@ -6,6 +6,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .message import BINARY, TEXT
@@ -15,10 +16,13 @@ if TYPE_CHECKING:
     from .template import JsonTemplate, TextTemplate
 
 BLOCK_BYTES = 65_536
-"""About how many bytes of frames leave as one write, and so how long one connection may hold up the others."""
+"""About how many bytes leave as one write, and so how long one connection may hold up the others."""
 
-BLOCK_STEPS = 2048
-"""At most how many steps one block frames at once."""
+BLOCK_STEPS = 512
+"""At most how many steps are framed together."""
+
+KEPT_BYTES = 64 * 2**20
+"""How many bytes of frames a program keeps for its next connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +80,23 @@ class Step:
     line: int = 0
 
     @property
+    def waits(self) -> bool:
+        """Whether a client message must come before the script goes on."""
+        return self.wait_for is not None or self.dir == "in"
+
+    @property
+    def expected(self) -> Pattern | None:
+        """What the message that it waits for must match; None: anything does."""
+        return self.match if self.dir == "in" else self.wait_for
+
+    @property
     def plain(self) -> bool:
         """Whether it only sends bytes that are the same for every connection."""
-        return (
-            self.dir == "out"
-            and self.payload is not None
-            and self.payload.template is None
-            and self.wait_for is None
-        )
+        return not self.waits and self.payload is not None and self.payload.template is None
 
 
 class StepSource(Protocol):
-    """Where a Program's steps come from: a tuple, or a table whose rows become steps when they are asked for."""
+    """Where a Program's steps come from: a tuple, or a table whose rows become steps when asked for."""
 
     def __len__(self) -> int: ...
 
@@ -97,16 +106,16 @@ class StepSource(Protocol):
 class PlainSource(StepSource, Protocol):
     """A source whose steps are all plain, in bulk: what a table without a template is."""
 
-    def payloads(self, first: int, last: int) -> Sequence[bytes]:
-        """The payloads of the steps from `first` to before `last`."""
-        ...
-
     opcode: int
+
+    def payloads(self, first: int, last: int) -> Sequence[bytes]:
+        """Return the payloads of the steps from `first` to before `last`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Steps that are framed together.
+    """Plain steps that are framed together.
 
     Attributes:
         first: The first step.
@@ -116,7 +125,13 @@ class Block:
 
     first: int
     frames: bytes
-    ends: list[int]
+    ends: Sequence[int]
+
+    def slice(self, first: int, last: int) -> bytes | memoryview:
+        """Return the frames of the steps from `first` to before `last`, without a copy."""
+        start = self.ends[first - self.first - 1] if first > self.first else 0
+        end = self.ends[last - self.first - 1]
+        return self.frames if end - start == len(self.frames) else memoryview(self.frames)[start:end]
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
@@ -139,14 +154,17 @@ class Program:
             before it has is due with it).
         period: How long one round takes when the program is looped, in ms.
         name: What errors call it: its file or ``<DataFrame>``.
+        plain: Whether every step only sends the same bytes to every connection.
     """
 
     steps: StepSource
     at: Sequence[float]
     period: float
     name: str = "<script>"
+    plain: bool = True
+    _bounds: list[int] = field(default_factory=list, repr=False)
     _blocks: dict[int, Block] = field(default_factory=dict, repr=False)
-    _plain_end: list[int] = field(default_factory=list, repr=False)
+    _kept: int = field(default=0, repr=False)
 
     @classmethod
     def of(cls, steps: Sequence[Step], name: str = "<script>") -> Program:
@@ -158,33 +176,74 @@ class Program:
             due += max(0.0, ts - previous)
             previous = ts
             at.append(due)
-        program = cls(tuple(steps), at, due, name)
-        ends, end = [0] * len(steps), len(steps)
-        for index in range(len(steps) - 1, -1, -1):
-            if not steps[index].plain:
-                end = index
-            ends[index] = end
-        program._plain_end = ends
-        return program
+        bounds, count, size = [], 0, 0
+        for index, step in enumerate(steps):
+            # A block holds neighbours that are all plain, or one step that is not.
+            if not index or not step.plain or not steps[index - 1].plain or count == BLOCK_STEPS or size >= BLOCK_BYTES:
+                bounds.append(index)
+                count = size = 0
+            count += 1
+            if step.plain and step.payload is not None and not isinstance(step.payload.value, (dict, list)):
+                size += len(step.payload.literal())
+        return cls(tuple(steps), at, due, name, all(step.plain for step in steps), bounds)
 
     def __len__(self) -> int:
         return len(self.steps)
 
-    def plain_end(self, index: int) -> int:
-        """Return the first step from `index` on that is not plain; `index` itself, if it is not."""
-        return self._plain_end[index] if self._plain_end else len(self)
+    @property
+    def waits(self) -> bool:
+        """Whether any step waits for the client."""
+        return not self.plain and any(self.steps[i].waits for i in range(len(self)))
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The template variables that the steps use and that are not built in."""
+        if self.plain:
+            return frozenset()
+        # A table's rows share one template.
+        steps = self.steps if isinstance(self.steps, tuple) else (self.steps[0],)
+        used = [s.payload.template.variables for s in steps if s.payload is not None and s.payload.template is not None]
+        return frozenset().union(*used)
+
+    def block_of(self, index: int) -> tuple[int, int]:
+        """Return the first step of the block that has step `index`, and the first step after it."""
+        if not self._bounds:
+            first = index - index % BLOCK_STEPS
+            return first, min(first + BLOCK_STEPS, len(self))
+        number = bisect_right(self._bounds, index)
+        return self._bounds[number - 1], self._bounds[number] if number < len(self._bounds) else len(self)
+
+    def block(self, index: int) -> Block:
+        """Return the block of plain step `index`, framed once and kept for the next connection."""
+        first, last = self.block_of(index)
+        block = self._blocks.get(first)
+        if block is None:
+            frames = [frame(self.opcode(first + i), p) for i, p in enumerate(self.payloads(first, last))]
+            block = Block(first, b"".join(frames), list(accumulate(map(len, frames))))
+            if self._kept > KEPT_BYTES:
+                self._blocks.clear()
+                self._kept = 0
+            self._blocks[first] = block
+            self._kept += len(block.frames)
+        return block
 
     def due_end(self, index: int, end: int, ts: float) -> int:
         """Return the first step from `index` to `end` that is due after `ts` (ms)."""
         return bisect_right(self.at, ts, index, end)
 
     def payloads(self, first: int, last: int) -> Sequence[bytes]:
-        """Return the payloads of plain steps; what the log spells a burst out with."""
+        """Return the payloads of plain steps from `first` to before `last`."""
         bulk = getattr(self.steps, "payloads", None)
         if bulk is not None:
             rows: Sequence[bytes] = bulk(first, last)
             return rows
         return [payload.literal() for i in range(first, last) if (payload := self.steps[i].payload)]
+
+    def payload(self, index: int) -> bytes:
+        """Return the payload of one plain step, from its block."""
+        block = self.block(index)
+        one = bytes(block.slice(index, index + 1))
+        return one[{126: 4, 127: 10}.get(one[1], 2) :]
 
     def opcode(self, index: int) -> int:
         """Return the opcode of a plain step."""
@@ -193,30 +252,3 @@ class Program:
             return int(bulk)
         payload = self.steps[index].payload
         return TEXT if payload is None else payload.opcode
-
-    def block(self, index: int) -> Block:
-        """Return the block that plain step `index` begins, framed once and kept.
-
-        Blocks begin wherever a session asks, so that they fit the steps that are due; most sessions ask for the
-        same ones.
-        """
-        block = self._blocks.get(index)
-        if block is None:
-            block = self._blocks[index] = self._frame(index)
-        return block
-
-    def _frame(self, first: int) -> Block:
-        last = min(self.plain_end(first), first + BLOCK_STEPS)
-        frames, ends, size = [], [], 0
-        # A table makes its rows in bulk; a few at first, so that one huge row does not bring 2,000 with it.
-        stop = first
-        while stop < last and size < BLOCK_BYTES:
-            start, stop = stop, min(last, stop + (256 if stop > first else 64))
-            for offset, payload in enumerate(self.payloads(start, stop)):
-                one = frame(self.opcode(start + offset), payload)
-                frames.append(one)
-                size += len(one)
-                ends.append(size)
-                if size >= BLOCK_BYTES:
-                    break
-        return Block(first, b"".join(frames), ends)

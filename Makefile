@@ -1,0 +1,41 @@
+# Everything runs from .venv, which the first target that needs it makes.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help demo test lint notebooks browser bench clean
+
+help:  ## show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mockforge_nb needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebook]' --group dev
+	@touch $@
+
+demo: $(READY)  ## serve a real table, read it with a real client, show the traffic
+	@$(BIN)/python -m mockforge_nb.demo
+
+test: lint  ## all that CI runs: lint, tests, notebooks
+	$(BIN)/python -m pytest tests notebooks --nbval --nbval-sanitize-with notebooks/sanitize.cfg --nbval-cell-timeout=120
+
+lint: $(READY)  ## ruff, mypy, the directions of the imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+notebooks: $(READY)  ## run the notebooks anew and keep what they print
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+	$(BIN)/python notebooks/tidy.py notebooks/*.ipynb
+
+browser: $(READY)  ## only the tests that drive a real browser (needs Chromium)
+	$(BIN)/python -m pytest tests/browser
+
+bench: $(READY)  ## what the README's figures come from
+	$(BIN)/python benchmarks/run.py
+
+clean:  ## forget .venv and all caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,491 @@
+"""The message log: packed rows and payloads in chunks, made for the thread that appends to them.
+
+One thread appends (the server's loop, or the simulation); any thread reads, at any time, without a lock. That is
+safe under the GIL by three rules: a payload is stored before its row, so whoever copies the rows first finds every
+payload; a chunk that is full becomes immutable; and a row buffer that still grows is only ever copied, never
+exported (a `memoryview` of it would make the next append raise BufferError in the loop).
+
+A row is `ROW_BYTES` wide. A burst, a range of a program's steps, is one row too: it is spelled out by who reads.
+DataFrames are made of all this in `mockforge_nb.traffic`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final
+
+from .events import NAN
+from .message import BINARY, TEXT, Message
+
+if TYPE_CHECKING:
+    from .program import Program
+
+IN: Final = 0
+OUT: Final = 1
+
+HANDSHAKE: Final = 16
+ABORT: Final = 17
+"""Rows that are no frames; the wire's opcodes have four bits (RFC 6455 §5.2)."""
+
+BURST: Final = 255
+"""Marks a row that stands for a range: `step` is its first step, `size` how many, `rule` the program's index."""
+
+FIELDS: Final = (
+    ("time", "q"),  # ns since the epoch
+    ("elapsed", "q"),  # ns since the server started
+    ("due", "d"),  # ms; a burst's is start + at * scale: this is the start
+    ("delay", "d"),  # ms; a burst's scale
+    ("origin", "i"),  # index into Log.origins
+    ("step", "i"),
+    ("rule", "i"),
+    ("extra", "i"),  # index into Rows.extras; -1: none
+    ("direction", "H"),
+    ("opcode", "H"),
+    ("size", "I"),
+)
+"""A row's fields and their `struct` codes, little-endian and aligned as they stand."""
+
+_ROW = Struct("<" + "".join(code for _, code in FIELDS))
+ROW_BYTES: Final = _ROW.size
+_HEAD = Struct(_ROW.format[:-1])
+_SIZE = Struct("<I")
+_SCAN = Struct("<q24xi4xi4xHHI")
+_pack, _pack_head, _pack_size = _ROW.pack, _HEAD.pack, _SIZE.pack
+
+_CHUNK_BYTES = 2**20
+_MIN_CHUNK_BYTES = 16_384
+_ROW_COST = 128
+"""What a row takes of its chunk beside its payload: it bounds a chunk to some 8,000 rows."""
+_STEP_COST = 32
+"""The same for a burst's step, which takes room only once it is spelled out."""
+_BATCH = 1024
+
+Range = tuple["Program | None", int, int]
+
+
+@dataclass(slots=True, eq=False)
+class ConnectionRecord:
+    """One connection, open or closed, as the traffic of one log names it.
+
+    Attributes:
+        number: From 1; 0: a handshake that was refused.
+        path: The request's path; empty: there was none.
+        query: The request's query, without the question mark.
+        headers: The request's headers, as name and value.
+        subprotocols: The subprotocols that the client asked for.
+        subprotocol: The one that was selected.
+        remote: The peer's host and port.
+        opened_ns: When the handshake was done, in nanoseconds since the epoch.
+        closed_ns: When it ended; None: it is open.
+        close_code: RFC 6455 §7.4's code, 1006 without a close frame; None: it is open.
+        close_reason: The close frame's reason.
+        trace_id: The trace that its spans belong to.
+        messages_in: How many text and binary rows the log took from the client.
+        messages_out: How many it took to the client, those that a fault dropped among them.
+        bytes_in: The payload bytes of `messages_in`.
+    """
+
+    number: int
+    path: str = ""
+    query: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    subprotocols: tuple[str, ...] = ()
+    subprotocol: str | None = None
+    remote: str = ""
+    opened_ns: int = 0
+    closed_ns: int | None = None
+    close_code: int | None = None
+    close_reason: str = ""
+    trace_id: str | None = None
+    messages_in: int = 0
+    messages_out: int = 0
+    bytes_in: int = 0
+    _sent: int = field(default=0, init=False, repr=False)
+    _origin: int = field(default=-1, init=False, repr=False)
+    _range: Range = field(default=(None, 0, 0), init=False, repr=False)
+    _ranges: dict[Range, int] = field(default_factory=dict, init=False, repr=False)
+    _weighed: dict[Range, int] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def bytes_out(self) -> int:
+        """The payload bytes of `messages_out`; what bursts sent is added up here, not while they are sent."""
+        total = self._sent
+        for key, times in [*self._ranges.copy().items(), (self._range, 1)]:
+            program, first, last = key
+            size = self._weighed.get(key)
+            if size is None:
+                size = sum(map(len, program.payloads(first, last))) if program is not None else 0
+                if key in self._ranges:
+                    self._weighed[key] = size
+            total += size * times
+        return total
+
+    def _burst(self, program: Program, first: int, last: int) -> None:
+        self.messages_out += last - first
+        before, start, end = self._range
+        if before is program and end == first and end - start < 65_536:
+            self._range = (program, start, last)
+            return
+        # Rounds of a loop are the same ranges again: a count, not an entry each.
+        if before is not None:
+            self._ranges[self._range] = self._ranges.get(self._range, 0) + 1
+        self._range = (program, first, last)
+
+
+class Chunk:
+    """Neighbouring rows and their payloads.
+
+    Attributes:
+        first: The number of its first row, from the log's last `clear()`.
+        rows: The packed rows: a bytearray while it grows, bytes once it is full.
+        payloads: One a row while it grows, joined once it is full, None once they are forgotten.
+        bursts: For each burst, the number in this chunk of the row after it and the packed row after it.
+    """
+
+    __slots__ = ("bursts", "first", "kept", "payloads", "rows")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.rows: bytearray | bytes = bytearray()
+        self.payloads: list[bytes] | bytes | None = []
+        self.bursts: list[tuple[int, int]] = []
+        self.kept = 0
+
+    def seal(self) -> int:
+        """Make it immutable; return how many bytes its payloads have."""
+        assert isinstance(self.payloads, list)
+        self.kept = len(self.payloads) - self.payloads.count(b"")
+        joined = b"".join(self.payloads)
+        self.payloads = joined
+        self.rows = bytes(self.rows)
+        return len(joined)
+
+    def snapshot(self) -> tuple[bytes, bytes | None]:
+        """Return the packed rows and at least their payloads, joined; None: forgotten. For any thread."""
+        rows = bytes(self.rows)
+        payloads = self.payloads
+        # A copy, because join() does not bear a list that grows.
+        return rows, b"".join(payloads.copy()) if isinstance(payloads, list) else payloads
+
+    def packed_index(self, row: int) -> tuple[int, int]:
+        """Return where row number `row` of this chunk is packed, and the number of the first row packed there."""
+        index = bisect_right(self.bursts, (row, 2**62))
+        after, at = self.bursts[index - 1] if index else (0, 0)
+        packed = at + row - after
+        if index < len(self.bursts):
+            packed = min(packed, self.bursts[index][1] - 1)
+            if packed == self.bursts[index][1] - 1:
+                return packed, after + packed - at
+        return packed, row
+
+
+class Rows:
+    """All rows since the log's last `clear()`, which puts a new one in its place.
+
+    Attributes:
+        base: The absolute number of the first row.
+        count: How many rows there are, bursts spelled out.
+        chunks: The rows; the last chunk grows.
+        gone: How many chunks, from the first on, have lost their payloads.
+        forgotten: How many rows that had a payload have lost it.
+        programs: What bursts point to.
+        extras: Faults and closes, which few rows have.
+        cache: What a reader keeps of the rows it has converted; it goes with them.
+    """
+
+    __slots__ = (
+        "_bound", "_extra_index", "_held", "_program_index", "_size", "base", "cache", "chunk", "chunks", "count",
+        "extras", "forgotten", "gone", "programs", "room",
+    )  # fmt: skip
+
+    def __init__(self, base: int, log_bytes: int) -> None:
+        self.base = base
+        self.count = 0
+        self.chunk = Chunk(0)
+        self.chunks = [self.chunk]
+        self.gone = 0
+        self.forgotten = 0
+        self.programs: list[Program] = []
+        self.extras: list[tuple[str | None, tuple[int, str] | None]] = []
+        self.cache: Any = None
+        self._program_index: dict[Program, int] = {}
+        self._extra_index: dict[tuple[str | None, tuple[int, str] | None], int] = {}
+        self._size = min(_CHUNK_BYTES, max(_MIN_CHUNK_BYTES, log_bytes // 8))
+        self._bound = max(0, log_bytes - self._size)
+        self._held = 0
+        self.room = self._size
+
+    def seal(self) -> None:
+        """Begin a new chunk, and forget the oldest payloads beyond the bound."""
+        self._held += self.chunk.seal()
+        while self._held > self._bound:
+            oldest = self.chunks[self.gone]
+            assert isinstance(oldest.payloads, bytes)
+            self._held -= len(oldest.payloads)
+            self.forgotten += oldest.kept
+            oldest.payloads = None
+            self.gone += 1
+        chunk = Chunk(self.count)
+        self.chunks.append(chunk)
+        self.chunk = chunk
+        self.room = self._size
+
+    def program_index(self, program: Program) -> int:
+        """Return the index of `program`."""
+        index = self._program_index.get(program)
+        if index is None:
+            index = self._program_index[program] = len(self.programs)
+            self.programs.append(program)
+        return index
+
+    def extra_index(self, fault: str | None, close: tuple[int, str] | None) -> int:
+        """Return the index of a fault and close."""
+        key = (fault, close)
+        index = self._extra_index.get(key)
+        if index is None:
+            index = self._extra_index[key] = len(self.extras)
+            self.extras.append(key)
+        return index
+
+
+class Log:
+    """What crossed the wire, in order, with each connection that it crossed on.
+
+    Handshakes that were refused have rows too: their `ConnectionRecord` has the number 0 (or there is None) and is
+    not in `connections`.
+
+    Args:
+        log_bytes: How many bytes of payloads to keep (to within 16 KiB). The oldest leave memory first, some at
+            a time; their rows stay, with their sizes. A burst's payloads are its program's and are never forgotten.
+
+    Attributes:
+        connections: Each connection since the server started, open or closed.
+        started_ns: When the server started, in nanoseconds since the epoch.
+        rows: The rows, for who converts them.
+        origins: Every record that rows point to: `connections`, refused handshakes, and first what None stands for.
+    """
+
+    def __init__(self, log_bytes: int = 256 * 2**20) -> None:
+        self.connections: list[ConnectionRecord] = []
+        self.started_ns = 0
+        self.origins: list[ConnectionRecord] = [ConnectionRecord(0)]
+        self._refused: dict[tuple[str, str | None], int] = {}
+        self._log_bytes = log_bytes
+        self.rows = Rows(0, log_bytes)
+
+    def __len__(self) -> int:
+        """Return the number of rows since the last `clear()`, bursts spelled out."""
+        return self.rows.count
+
+    def __repr__(self) -> str:
+        return f"<Log {len(self)} rows, {len(self.connections)} connections>"
+
+    @property
+    def position(self) -> int:
+        """The absolute number of the next row; it only grows, also over `clear()`."""
+        rows = self.rows
+        return rows.base + rows.count
+
+    @property
+    def forgotten(self) -> int:
+        """How many rows since the last `clear()` have lost their payload to the bound."""
+        return self.rows.forgotten
+
+    def open(self, record: ConnectionRecord) -> None:
+        """Add a connection."""
+        self.connections.append(record)
+        self._introduce(record)
+
+    def add(
+        self,
+        time_ns: int,
+        elapsed_ns: int,
+        connection: ConnectionRecord | None,
+        direction: int,
+        opcode: int,
+        payload: bytes,
+        step: int = -1,
+        rule: int = -1,
+        due_ms: float = NAN,
+        delay_ms: float = NAN,
+        fault: str | None = None,
+        close: tuple[int, str] | None = None,
+    ) -> None:
+        """Append one row; for the one writing thread.
+
+        Args:
+            time_ns: Nanoseconds since the epoch.
+            elapsed_ns: Nanoseconds since the server started.
+            connection: Where it crossed; None or number 0: a refused handshake.
+            direction: ``IN`` or ``OUT``.
+            opcode: RFC 6455's, or ``HANDSHAKE`` or ``ABORT``.
+            payload: The payload; a handshake's is its text.
+            step: The script's step, from 0; -1: none.
+            rule: The rule's index; -1: none.
+            due_ms: The script's time plus the injected delay; NaN: none.
+            delay_ms: The injected delay; NaN: none.
+            fault: The faults' names, joined by commas.
+            close: A close's code and reason.
+        """
+        rows = self.rows
+        chunk = rows.chunk
+        size = len(payload)
+        origin = 0
+        if connection is not None:
+            origin = connection._origin
+            if origin < 0:
+                origin = self._introduce(connection)
+            if opcode <= BINARY:
+                if direction:
+                    connection.messages_out += 1
+                    connection._sent += size
+                else:
+                    connection.messages_in += 1
+                    connection.bytes_in += size
+        extra = -1 if fault is None and close is None else rows.extra_index(fault, close)
+        chunk.payloads.append(payload)  # type: ignore[union-attr]  # a list until seal(); an assert costs 20 ns
+        chunk.rows += _pack(
+            time_ns, elapsed_ns, due_ms, delay_ms, origin, step, rule, extra, direction, opcode, size
+        )  # fmt: skip
+        rows.count += 1
+        rows.room -= size + _ROW_COST
+        if rows.room < 0:
+            rows.seal()
+
+    def add_many(
+        self,
+        time_ns: int,
+        elapsed_ns: int,
+        connection: ConnectionRecord,
+        direction: int,
+        opcode: int,
+        payloads: Sequence[bytes],
+    ) -> None:
+        """Append rows that differ only in their payloads, such as one read's messages: a fifth of `add`'s cost."""
+        rows = self.rows
+        origin = connection._origin
+        if origin < 0:
+            origin = self._introduce(connection)
+        head = _pack_head(time_ns, elapsed_ns, NAN, NAN, origin, -1, -1, -1, direction, opcode)
+        total = 0
+        for start in range(0, len(payloads), _BATCH):
+            batch = payloads[start : start + _BATCH]
+            sizes = [*map(len, batch)]
+            size = sum(sizes)
+            total += size
+            chunk = rows.chunk
+            chunk.payloads.extend(batch)  # type: ignore[union-attr]  # as in add()
+            chunk.rows += head + head.join(map(_pack_size, sizes))
+            rows.count += len(batch)
+            rows.room -= size + _ROW_COST * len(batch)
+            if rows.room < 0:
+                rows.seal()
+        if opcode <= BINARY:
+            if direction:
+                connection.messages_out += len(payloads)
+                connection._sent += total
+            else:
+                connection.messages_in += len(payloads)
+                connection.bytes_in += total
+
+    def add_burst(
+        self,
+        time_ns: int,
+        elapsed_ns: int,
+        connection: ConnectionRecord,
+        program: Program,
+        first: int,
+        last: int,
+        due_ms_scale: float = 1.0,
+        due_ms_base: float = 0.0,
+    ) -> None:
+        """Append the program's plain steps from `first` to before `last` as sent, at the cost of one row.
+
+        Step ``i`` was due at ``due_ms_base + program.at[i] * due_ms_scale``.
+        """
+        if last <= first:
+            return
+        rows = self.rows
+        chunk = rows.chunk
+        origin = connection._origin
+        if origin < 0:
+            origin = self._introduce(connection)
+        connection._burst(program, first, last)
+        chunk.payloads.append(b"")  # type: ignore[union-attr]  # as in add()
+        chunk.rows += _pack(
+            time_ns, elapsed_ns, due_ms_base, due_ms_scale, origin, first, rows.program_index(program), -1, OUT, BURST,
+            last - first,
+        )  # fmt: skip
+        count = rows.count + last - first
+        chunk.bursts.append((count - chunk.first, len(chunk.rows) // ROW_BYTES))
+        rows.count = count
+        rows.room -= _ROW_COST + _STEP_COST * (last - first)
+        if rows.room < 0:
+            rows.seal()
+
+    def clear(self) -> None:
+        """Drop all rows; the connections and `position` stay. For any thread."""
+        old = self.rows
+        new = Rows(old.base + old.count, self._log_bytes)
+        self.rows = new
+        # The writer may have ended a row in between: `position` has been further, and must not go back.
+        new.base = max(new.base, old.base + old.count)
+
+    def messages(self, start: int = 0, stop: int | None = None) -> list[Message]:
+        """Return the client's messages among the rows from `start` to before `stop`.
+
+        Those whose payload was forgotten are left out. For any thread.
+
+        Args:
+            start: The absolute number of a row, as `position` told it.
+            stop: The same; None: to the end.
+        """
+        rows = self.rows
+        start = max(0, start - rows.base)
+        stop = rows.count if stop is None else min(rows.count, stop - rows.base)
+        found: list[Message] = []
+        chunks = rows.chunks
+        for index in range(bisect_right(chunks, start, key=lambda c: c.first) - 1, len(chunks)):
+            chunk = chunks[index]
+            if chunk.first >= stop:
+                break
+            self._scan(chunk, max(0, start - chunk.first), stop - chunk.first, found)
+        return found
+
+    def _scan(self, chunk: Chunk, start: int, stop: int, found: list[Message]) -> None:
+        # The payloads first: a list, even of a chunk that is sealed meanwhile, has all that the rows will need.
+        payloads = chunk.payloads
+        packed = row = 0
+        if isinstance(payloads, list):
+            # Who waits asks for the newest rows of the chunk that grows, again and again: copy no others.
+            packed, row = chunk.packed_index(start)
+        elif payloads is None:
+            return
+        data = bytes(chunk.rows[packed * ROW_BYTES :])
+        offset = 0
+        for index, (time, origin, _, direction, opcode, size) in enumerate(_SCAN.iter_unpack(data), packed):
+            if row >= stop:
+                return
+            if opcode == BURST:
+                row += size
+                continue
+            if row >= start and direction == IN and opcode in (TEXT, BINARY):
+                payload = payloads[index] if isinstance(payloads, list) else payloads[offset : offset + size]
+                found.append(Message(payload, opcode, connection=self.origins[origin].number, time=time))
+            offset += size
+            row += 1
+
+    def _introduce(self, record: ConnectionRecord) -> int:
+        """Give `record` its place in `origins`; refused handshakes on one path share one, however many come."""
+        key = (record.path, record.trace_id)
+        if record.number == 0 and key in self._refused:
+            record._origin = self._refused[key]
+        elif record._origin < 0:
+            record._origin = len(self.origins)
+            self.origins.append(record)
+            if record.number == 0:
+                self._refused[key] = record._origin
+        return record._origin

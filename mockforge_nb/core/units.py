@@ -1,0 +1,48 @@
+"""Durations as people write them: ``5``, ``"250ms"``, ``"10s"``, ``timedelta(seconds=3)``."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import timedelta
+
+from mockforge_nb.errors import OptionError
+
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([a-z]+)\s*", re.IGNORECASE)
+VALID = 'a number, "250ms", "10s", "5m", "2h", "1d" or a timedelta'
+
+
+def seconds(value: object, where: str, *, bare: float = 1.0) -> float:
+    """Return a duration in seconds.
+
+    Args:
+        value: A number, a text with a unit, or a timedelta.
+        where: The call and argument, for the error.
+        bare: What one of a number without a unit is, in seconds (0.001 where numbers are milliseconds).
+
+    Raises:
+        OptionError: It is no duration, not finite, or less than nothing.
+    """
+    result = math.nan
+    if isinstance(value, timedelta):
+        result = value.total_seconds()
+    elif isinstance(value, str):
+        found = _DURATION.fullmatch(value)
+        if found and found[2].lower() in UNITS:
+            result = float(found[1]) * UNITS[found[2].lower()]
+    elif not isinstance(value, bool):
+        result = number(value) * bare
+    if not 0 <= result < math.inf:
+        raise OptionError(where, value, "is no duration", f"valid: {VALID}, not negative")
+    return result
+
+
+def number(value: object) -> float:
+    """Return `value` as a float, or NaN if it is not a number (a bool and a text are not)."""
+    if isinstance(value, (bool, str, bytes)):
+        return math.nan
+    try:
+        return float(value)  # type: ignore[arg-type]  # numpy scalars and the like have __float__
+    except (TypeError, ValueError, OverflowError):
+        return math.nan

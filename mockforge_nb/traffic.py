@@ -1,0 +1,586 @@
+"""The traffic: the message log as a DataFrame, and selections of it.
+
+What is full in the log is converted once and kept with the log's rows, for every view of them; only the chunk that
+still grows is converted again. Payloads stay where they are: a text column's Arrow chunks point into the log's own
+bytes, so that a frame of text costs its numbers, not its text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+
+from .core.log import ABORT, BURST, FIELDS, HANDSHAKE, ROW_BYTES, Log, Rows
+from .core.message import BINARY, CLOSE, PING, PONG, TEXT
+from .core.units import number, seconds
+from .errors import OptionError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    Array: TypeAlias = npt.NDArray[Any]
+
+DIRECTIONS: Final = ("in", "out")
+OPCODES: Final = ("handshake", "text", "binary", "ping", "pong", "close", "abort")
+_WIRE: Final = (HANDSHAKE, TEXT, BINARY, PING, PONG, CLOSE, ABORT)
+"""The numbers of `OPCODES` in the log."""
+
+Direction = Literal["in", "out"]
+Opcode = Literal["handshake", "text", "binary", "ping", "pong", "close", "abort"]
+When: TypeAlias = "str | float | date | datetime | timedelta | np.datetime64"
+
+_UNIT = re.compile(r"\s*[\d.]+\s*[a-zA-Z]+\s*")
+
+
+class Traffic:
+    """Every message in and out, with handshakes, pings, pongs and closes; a view that follows the log.
+
+    A selection (`select`) goes on following; a slice (``traffic[-5:]``) is those rows and no others.
+
+    Args:
+        log: The log that it shows.
+        rows: The absolute numbers of the rows that it is of; None: all that come.
+        where: What its rows must fulfil.
+    """
+
+    def __init__(self, log: Log, *, rows: range | Array | None = None, where: tuple[_Where, ...] = ()) -> None:
+        self._log = log
+        self._rows = rows
+        self._where = where
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """The rows as a DataFrame of one's own: a change to it shows nowhere else.
+
+        Columns: `time` (UTC, ns), `elapsed` (seconds since the server started), `connection`, `path`, `direction`,
+        `opcode`, `text` (of text and handshakes), `data` (bytes, of binary, ping and pong), `size` (of the payload,
+        in bytes), `step`, `rule`, `due_ms`, `delay_ms`, `fault`, `close_code`, `close_reason`, `trace_id`. What
+        does not apply is null, as are a text and data that `limits(log_bytes=)` has forgotten. The index has the
+        row's number since the last `clear()`.
+        """
+        return self._frame()[0]
+
+    def select(
+        self,
+        *,
+        connection: int | Iterable[int] | None = None,
+        path: str | Iterable[str] | None = None,
+        direction: Direction | None = None,
+        opcode: Opcode | Iterable[Opcode] | None = None,
+        start: When | None = None,
+        end: When | None = None,
+    ) -> Traffic:
+        """Return the traffic of which all that is given is true.
+
+        Args:
+            connection: A connection's number, or several; 0: handshakes that were refused.
+            path: A path, or several.
+            direction: ``"in"`` or ``"out"``.
+            opcode: ``handshake``, ``text``, ``binary``, ``ping``, ``pong``, ``close`` or ``abort``, or several.
+            start: The first time that belongs to it: a timestamp (naive: UTC), or seconds since the server started,
+                also as ``"10s"`` or a timedelta.
+            end: The first time that does not, in the same words.
+
+        Raises:
+            OptionError: An argument is none of these.
+        """
+        where = list(self._where)
+        if connection is not None:
+            numbers = [connection] if not isinstance(connection, Iterable) else list(connection)
+            for one in numbers:
+                if isinstance(one, (str, bool)) or not float(number(one)).is_integer() or one < 0:
+                    raise OptionError("select(connection=)", one, "is no connection's number", "valid: 0, 1, 2, …")
+            where.append(_Where("connection", "in", [int(one) for one in numbers]))
+        for column, given, valid in (("direction", direction, DIRECTIONS), ("opcode", opcode, OPCODES)):
+            if given is not None:
+                names: list[Any] = [given] if isinstance(given, str) or not isinstance(given, Iterable) else [*given]
+                for name in names:
+                    if name not in valid:
+                        raise OptionError(f"select({column}=)", name, valid=valid)
+                where.append(_Where(column, "in", names))
+        if path is not None:
+            paths = [path] if isinstance(path, str) or not isinstance(path, Iterable) else list(path)
+            for one_path in paths:
+                if not isinstance(one_path, str):
+                    raise OptionError("select(path=)", one_path, "is no path", 'valid: a text such as "/ws"')
+            where.append(_Where("path", "in", paths))
+        if start is not None:
+            where.append(_Where.of_time(start, "select(start=)", ">="))
+        if end is not None:
+            where.append(_Where.of_time(end, "select(end=)", "<"))
+        return Traffic(self._log, rows=self._rows, where=tuple(where))
+
+    def clear(self) -> None:
+        """Drop all rows; the connections stay, with their counts.
+
+        Raises:
+            OptionError: This is a part of the traffic; only the whole can be cleared.
+        """
+        if self._rows is not None or self._where:
+            raise OptionError("clear()", self, "is a part of the traffic", "clear the whole: server.traffic.clear()")
+        self._log.clear()
+
+    def __len__(self) -> int:
+        return len(self._log) if self._rows is None and not self._where else len(self.df)
+
+    def __getitem__(self, key: slice) -> Traffic:
+        """Return the traffic of a slice of the rows; it stays with these rows."""
+        if not isinstance(key, slice):
+            raise TypeError(f"traffic is sliced, as in traffic[-5:]; not {key!r}: traffic.df.iloc[…] is one row")
+        if self._rows is None and not self._where:
+            rows = self._log.rows
+            return Traffic(self._log, rows=range(rows.base, rows.base + rows.count)[key])
+        frame, base = self._frame()
+        return Traffic(self._log, rows=frame.index.to_numpy()[key] + base)
+
+    def __repr__(self) -> str:
+        frame = self.df
+        messages = int(frame["opcode"].isin(["text", "binary"]).sum())
+        numbers = frame["connection"]
+        return f"<Traffic {_count(messages, 'message')}, {_count(numbers[numbers > 0].nunique(), 'connection')}>"
+
+    def _repr_html_(self) -> str:
+        from .notebook.display import traffic_html
+
+        return traffic_html(self)
+
+    def _frame(self) -> tuple[pd.DataFrame, int]:
+        """Return the frame, and the absolute number of the row that its index calls 0."""
+        import numpy as np
+
+        rows = self._log.rows
+        frame, base = _log_frame(self._log, rows), rows.base
+        if isinstance(self._rows, range) and self._rows.step == 1:
+            frame = frame.iloc[max(0, self._rows.start - base) : max(0, self._rows.stop - base)]
+        elif self._rows is not None:
+            wanted = np.asarray(self._rows, np.int64) - base
+            frame = frame.iloc[wanted[(wanted >= 0) & (wanted < len(frame))]]
+        if self._where:
+            kept = np.ones(len(frame), bool)
+            for condition in self._where:
+                kept &= condition.holds(frame)
+            frame = frame[kept]
+        return frame, base
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """A condition on one column."""
+
+    column: str
+    relation: Literal["in", ">=", "<"]
+    value: Any
+
+    @classmethod
+    def of_time(cls, value: object, where: str, relation: Literal[">=", "<"]) -> _Where:
+        import numpy as np
+        import pandas as pd
+
+        if isinstance(value, timedelta) or (isinstance(value, str) and _UNIT.fullmatch(value)):
+            return cls("elapsed", relation, seconds(value, where))
+        if isinstance(value, (str, date, np.datetime64)):
+            try:
+                time = pd.to_datetime(value, utc=True)  # naive is UTC
+            except ValueError:
+                time = pd.NaT
+            if isinstance(time, pd.Timestamp):
+                return cls("time", relation, time)
+        elif (elapsed := number(value)) == elapsed:
+            return cls("elapsed", relation, elapsed)
+        valid = "valid: a timestamp (naive: UTC), or seconds since the server started"
+        raise OptionError(where, value, "is no time", valid)
+
+    def holds(self, frame: pd.DataFrame) -> Array:
+        column = frame[self.column]
+        if self.relation == "in":
+            found = column.isin(self.value)
+        else:
+            found = column >= self.value if self.relation == ">=" else column < self.value
+        return cast("Array", found.to_numpy(bool))
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def connections_frame(log: Log) -> pd.DataFrame:
+    """Return a row for each connection, open and closed, in the order in which they came.
+
+    Columns: `connection`, `path`, `query`, `headers` (a dict; values of one name joined by commas, RFC 9110 §5.3),
+    `subprotocols` (a list), `subprotocol`, `remote`, `opened`, `closed` (UTC), `close_code`, `close_reason`,
+    `messages_in`, `messages_out`, `bytes_in`, `bytes_out`.
+    """
+    import numpy as np
+    import pandas as pd
+
+    records = log.connections[:]
+    closed_ns = [record.closed_ns for record in records]
+    never = np.iinfo(np.int64).min  # what pandas calls NaT
+
+    def objects(values: Iterable[object]) -> Array:
+        column = np.empty(len(records), object)
+        for row, value in enumerate(values):
+            column[row] = value
+        return column
+
+    def integers(name: str) -> Array:
+        return np.array([getattr(record, name) for record in records], np.int64)
+
+    def texts(name: str) -> Any:
+        return pd.array([getattr(record, name) for record in records], dtype="str")
+
+    return pd.DataFrame(
+        {
+            "connection": integers("number"),
+            "path": texts("path"),
+            "query": texts("query"),
+            "headers": objects(_headers(record.headers) for record in records),
+            "subprotocols": objects(list(record.subprotocols) for record in records),
+            "subprotocol": texts("subprotocol"),
+            "remote": texts("remote"),
+            "opened": _times(integers("opened_ns")),
+            "closed": _times(np.array([never if ns is None else ns for ns in closed_ns], np.int64)),
+            "close_code": pd.array([record.close_code for record in records], dtype="Int64"),
+            "close_reason": pd.array(
+                [None if ns is None else record.close_reason for ns, record in zip(closed_ns, records, strict=True)],
+                dtype="str",
+            ),
+            "messages_in": integers("messages_in"),
+            "messages_out": integers("messages_out"),
+            "bytes_in": integers("bytes_in"),
+            "bytes_out": integers("bytes_out"),
+        }
+    )
+
+
+def _headers(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in pairs:
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+# The conversion: what the log has packed -> columns of numbers and Arrow chunks of payloads -> a DataFrame.
+
+
+@dataclass(frozen=True, slots=True)
+class _Converted:
+    """What was made of a log's rows; immutable, so that any number of threads may read and replace it.
+
+    Attributes:
+        seen: How many chunks there were, and how many bytes of rows the last one had.
+        columns: The numbers of all rows.
+        count: How many rows the full chunks had.
+        texts: The texts of each full chunk.
+        datas: The bytes of each full chunk; None: it has none.
+        gone: How many of them had lost their payloads.
+        frame: The DataFrame of all rows. It shares memory with `columns` and lives as long: pandas copies on
+            write, also for the shallow copies that are handed out, while there is another owner.
+    """
+
+    seen: tuple[int, int]
+    columns: dict[str, Array]
+    count: int
+    texts: list[Any]
+    datas: list[Array | None]
+    gone: int
+    frame: pd.DataFrame
+
+
+def _log_frame(log: Log, rows: Rows) -> pd.DataFrame:
+    import numpy as np
+
+    known = cast("_Converted | None", rows.cache)
+    chunks = rows.chunks[:]
+    if known is not None and known.seen == (len(chunks), len(chunks[-1].rows)):
+        return known.frame.copy(deep=False)
+    done = len(known.texts) if known else 0
+    parts = [chunk.snapshot() for chunk in chunks[done:]]
+    columns, texts, datas = _convert(rows, parts)
+    count = len(columns["time"]) - len(texts[-1])
+    gone = 0
+    if known:
+        # Always a copy: no two frames share memory, because pandas knows of one frame's copies only.
+        columns = {name: np.concatenate([known.columns[name][: known.count], new]) for name, new in columns.items()}
+        texts, datas = known.texts + texts, known.datas + datas
+        count += known.count
+        gone = known.gone
+    while gone < done and chunks[gone].payloads is None:
+        _, [texts[gone]], [datas[gone]] = _convert(rows, [chunks[gone].snapshot()])
+        gone += 1
+    seen = (len(chunks), len(parts[-1][0]))
+    frame = _assemble(log, rows, columns, texts, datas)
+    rows.cache = _Converted(seen, columns, count, texts[:-1], datas[:-1], gone, frame)
+    return frame.copy(deep=False)
+
+
+def _assemble(
+    log: Log, rows: Rows, columns: dict[str, Array], texts: list[Any], datas: list[Array | None]
+) -> pd.DataFrame:
+    import numpy as np
+    import pandas as pd
+
+    total = len(columns["time"])
+    origins, extras = log.origins[:], rows.extras[:]
+    codes = {path: code for code, path in enumerate(dict.fromkeys(o.path for o in origins if o.path))}
+    path_codes = np.array([codes.get(o.path, -1) for o in origins], np.int32)
+    numbers = np.array([o.number for o in origins], np.int64)
+    # The last is for index -1: no extra.
+    closes = [close for _, close in extras] + [None]
+    close_codes = np.array([-1 if close is None else close[0] for close in closes], np.int64)
+    data = np.full(total, None, object)
+    at = 0
+    for text, some in zip(texts, datas, strict=True):
+        if some is not None:
+            data[at : at + len(text)] = some
+        at += len(text)
+    origin, extra = columns["origin"], columns["extra"]
+    return pd.DataFrame(
+        {
+            "time": _times(columns["time"]),
+            "elapsed": columns["elapsed"],
+            "connection": numbers[origin],
+            "path": _category(path_codes[origin], list(codes)),
+            "direction": _category(columns["direction"], DIRECTIONS),
+            "opcode": _category(columns["opcode"], OPCODES),
+            "text": _strings(_chunked(texts)),
+            "data": pd.Series(data, dtype=object, copy=False),  # said, so that pandas does not look for a dtype
+            "size": columns["size"],
+            "step": _nullable(columns["step"]),
+            "rule": _nullable(columns["rule"]),
+            "due_ms": columns["due"],
+            "delay_ms": columns["delay"],
+            "fault": _looked_up([fault for fault, _ in extras] + [None], extra),
+            "close_code": _nullable(close_codes[extra]),
+            "close_reason": _looked_up([close and close[1] for close in closes], extra),
+            "trace_id": _looked_up([o.trace_id for o in origins], origin),
+        },
+        copy=False,
+    )
+
+
+def _convert(
+    rows: Rows, parts: Sequence[tuple[bytes, bytes | None]]
+) -> tuple[dict[str, Array], list[Any], list[Array | None]]:
+    """Return the numbers of all rows of some chunks, and each chunk's texts and data."""
+    import numpy as np
+
+    packed = np.frombuffer(b"".join(p for p, _ in parts), [(name, "<" + code) for name, code in FIELDS])
+    bounds = np.cumsum([0] + [len(p) // ROW_BYTES for p, _ in parts])
+    burst = packed["opcode"] == BURST
+    spelled = _Spelled.of(rows, packed, burst) if burst.any() else None
+
+    def spread(name: str, kind: type = np.int64) -> Array:
+        column = packed[name] if spelled is None else np.repeat(packed[name], spelled.counts)
+        return column.astype(kind)
+
+    due, delay = spread("due", np.float64), spread("delay", np.float64)
+    step, rule, size, opcode = spread("step"), spread("rule"), spread("size"), spread("opcode")
+    if spelled is not None:
+        bounds = np.concatenate([[0], np.cumsum(spelled.counts)])[bounds]
+        at, entry = spelled.rows, spelled.entry
+        due[at] += spelled.at[entry] * delay[at]
+        step[at] += spelled.offset
+        size[at], opcode[at] = spelled.sizes[entry], spelled.opcodes[entry]
+        delay[at], rule[at] = np.nan, -1
+    texts, datas = [], []
+    for number_, (_, body) in enumerate(parts):
+        first, last = bounds[number_], bounds[number_ + 1]
+        raw = _payloads(body, size[first:last], spelled, first)
+        text, data = _split(raw, opcode[first:last])
+        texts.append(text)
+        datas.append(data)
+    names = np.full(256, -1, np.int8)
+    names[list(_WIRE)] = range(len(_WIRE))
+    columns = {
+        "time": spread("time"),
+        "elapsed": spread("elapsed", np.float64) / 1e9,
+        "origin": spread("origin", np.int32),
+        "direction": spread("direction", np.int8),
+        "opcode": names[opcode],
+        "size": size,
+        "step": step,
+        "rule": rule,
+        "due": due,
+        "delay": delay,
+        "extra": spread("extra", np.int32),
+    }
+    return columns, texts, datas
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelled:
+    """The bursts of some packed rows, each step of a program made once however often it was sent.
+
+    Attributes:
+        counts: How many rows each packed row stands for.
+        rows: Which rows are of a burst.
+        offset: For each of these rows, its place in its burst.
+        entry: For each of these rows, where its payload is in the following.
+        payloads: Arrow's large_binary.
+        sizes: Their sizes.
+        opcodes: Their opcodes.
+        at: Their times in the program, in ms.
+    """
+
+    counts: Array
+    rows: Array
+    offset: Array
+    entry: Array
+    payloads: Any
+    sizes: Array
+    opcodes: Array
+    at: Array
+
+    @classmethod
+    def of(cls, rows: Rows, packed: Array, burst: Array) -> _Spelled:
+        import numpy as np
+        import pyarrow as pa
+
+        counts = np.where(burst, packed["size"], 1).astype(np.int64)
+        lengths = counts[burst]
+        offset = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        begins, programs = packed["step"][burst].astype(np.int64), packed["rule"][burst]
+        entries = np.empty(len(begins), np.int64)
+        payloads: list[bytes] = []
+        opcodes: list[int] = []
+        at: list[Array] = []
+        for index in np.unique(programs):
+            program = rows.programs[index]
+            (mine,) = np.nonzero(programs == index)
+            mine = mine[np.argsort(begins[mine], kind="stable")]
+            begin = begins[mine]
+            reach = np.maximum.accumulate(begin + lengths[mine])
+            # Ranges that touch or overlap are one run; each run is made once.
+            (new,) = np.nonzero(np.concatenate([[True], begin[1:] > reach[:-1]]))
+            run = np.repeat(np.arange(len(new)), np.diff(np.append(new, len(mine))))
+            firsts, lasts = begin[new], reach[np.append(new[1:], len(mine)) - 1]
+            places = len(payloads) + np.cumsum(lasts - firsts) - (lasts - firsts)
+            entries[mine] = places[run] + begin - firsts[run]
+            for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+                payloads += program.payloads(first, last)
+                of_all = getattr(program.steps, "opcode", None)  # a table's rows have one
+                opcodes += [of_all] * (last - first) if of_all else map(program.opcode, range(first, last))
+                at.append(np.asarray(program.at[first:last], np.float64))
+        return cls(
+            counts=counts,
+            rows=np.repeat(burst, counts),
+            offset=offset,
+            entry=np.repeat(entries, lengths) + offset,
+            payloads=pa.array(payloads, pa.large_binary()),
+            sizes=np.fromiter(map(len, payloads), np.int64, len(payloads)),
+            opcodes=np.array(opcodes, np.int64),
+            at=np.concatenate(at),
+        )
+
+
+def _payloads(body: bytes | None, size: Array, spelled: _Spelled | None, first: int) -> Any:
+    """Return the payloads of a chunk, whose first row is `first`, as Arrow's large_binary."""
+    import numpy as np
+    import pyarrow as pa
+
+    of_burst = spelled.rows[first : first + len(size)] if spelled is not None else np.zeros(len(size), bool)
+    sizes = size[~of_burst]
+    if body is None:
+        own = pa.nulls(len(sizes), pa.large_binary())
+    else:
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        own = pa.Array.from_buffers(
+            pa.large_binary(), len(sizes), [None, pa.py_buffer(offsets), pa.py_buffer(body)]
+        )  # fmt: skip
+    if spelled is None or len(sizes) == len(size):
+        return own
+    before = int(np.count_nonzero(spelled.rows[:first]))
+    entry = spelled.entry[before : before + len(size) - len(sizes)]
+    if entry[-1] - entry[0] == len(entry) - 1 and (np.diff(entry) == 1).all():
+        theirs = spelled.payloads.slice(entry[0], len(entry))  # one pass through a script: no copy
+    else:
+        theirs = spelled.payloads.take(pa.array(entry))
+    if not len(sizes):
+        return theirs
+    place = np.empty(len(size), np.int64)
+    place[~of_burst] = np.arange(len(sizes))
+    place[of_burst] = np.arange(len(sizes), len(size))
+    return pa.concat_arrays([own, theirs]).take(pa.array(place))
+
+
+def _split(raw: Any, opcode: Array) -> tuple[Any, Array | None]:
+    """Return the texts of payloads (large_string, null elsewhere), and the bytes of the binary ones."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    none = pa.scalar(None, pa.large_binary())
+    is_text = np.isin(opcode, (TEXT, HANDSHAKE))
+    is_data = np.isin(opcode, (BINARY, PING, PONG))
+    text = raw if is_text.all() else pc.if_else(pa.array(is_text), raw, none)
+    try:
+        text = text.cast(pa.large_string())
+    except pa.ArrowInvalid:
+        texts = [one if one is None else one.decode(errors="replace") for one in text.to_pylist()]
+        text = pa.array(texts, pa.large_string())
+    if not is_data.any():
+        return text, None
+    return text, pc.if_else(pa.array(is_data), raw, none).to_numpy(zero_copy_only=False)
+
+
+def _chunked(texts: Iterable[Any]) -> Any:
+    """Return one chunked array; neighbours without any text, such as forgotten ones, are one chunk."""
+    import pyarrow as pa
+
+    chunks: list[Any] = []
+    nulls = 0
+    for text in texts:
+        if text.null_count == len(text):
+            nulls += len(text)
+            continue
+        if nulls:
+            chunks.append(pa.nulls(nulls, pa.large_string()))
+            nulls = 0
+        chunks.append(text)
+    if nulls:
+        chunks.append(pa.nulls(nulls, pa.large_string()))
+    return pa.chunked_array(chunks, pa.large_string())
+
+
+def _times(ns: Array) -> Any:
+    import pandas as pd
+
+    return pd.array(ns, dtype=pd.DatetimeTZDtype("ns", "UTC"), copy=False)
+
+
+def _category(codes: Array, names: Sequence[str]) -> pd.Categorical:
+    import pandas as pd
+
+    return pd.Categorical.from_codes(codes, categories=pd.Index(list(names), dtype="str"))
+
+
+def _nullable(values: Array) -> Any:
+    """Return an Int64 array; what is below 0 is null."""
+    import pandas as pd
+
+    return pd.arrays.IntegerArray(values, values < 0)
+
+
+def _strings(values: Any) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    dtype = pd.StringDtype("pyarrow", na_value=np.nan)
+    return pd.arrays.ArrowStringArray(values, dtype=dtype)  # type: ignore[call-arg]  # pandas-stubs lacks it
+
+
+def _looked_up(values: list[str | None], index: Array) -> Any:
+    """Return the strings ``values[index]``; index -1 is the last, as in numpy."""
+    import numpy as np
+    import pyarrow as pa
+
+    given = np.array([value is not None for value in values])
+    if not given.any() or not given[index].any():
+        return _strings(pa.nulls(len(index), pa.large_string()))
+    return _strings(pa.array(values, pa.large_string()).take(pa.array(index % len(values))))

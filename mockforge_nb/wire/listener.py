@@ -1,0 +1,260 @@
+"""Accept connections on a port and drive a Session for each."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from mockforge_nb.core.events import Event, Updated
+from mockforge_nb.core.log import Log
+from mockforge_nb.core.message import Message
+from mockforge_nb.core.plan import Plan, PlayHead
+from mockforge_nb.errors import BindError
+
+from .connection import Connection
+from .timers import Timers
+
+BACKLOG = 4096
+STOP_SECONDS = 0.5
+"""How long the peers have to answer the closing handshake when the server stops."""
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Return listening sockets for every address of `host`; port 0: one free port for all.
+
+    Raises:
+        BindError: The port is held, not allowed, or the host has no address here.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError) as error:
+        raise BindError(host, port, f"{host!r} is no host of this machine ({error})") from error
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            one = socket.socket(family, kind, protocol)
+            sockets.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            chosen = port or (sockets[0].getsockname()[1] if len(sockets) > 1 else 0)
+            one.bind((address[0], chosen, *address[2:]))
+            one.listen(BACKLOG)
+            one.setblocking(False)
+    except OSError as error:
+        for one in sockets:
+            one.close()
+        ways = {
+            errno.EADDRINUSE: "another program holds it; serve on another port, or on any free one with port=0",
+            errno.EACCES: "ports below 1024 need privileges; serve on a higher one, or on any free one with port=0",
+            errno.EADDRNOTAVAIL: f"{host!r} is no address of this machine; '127.0.0.1' is, or '0.0.0.0' for all",
+        }
+        raise BindError(host, port, ways.get(error.errno or 0, str(error))) from error
+    return sockets
+
+
+@dataclass(slots=True)
+class Waiter:
+    """Somebody who waits for `count` things that `take` accepts; those that came are in `found`."""
+
+    take: Callable[[Any], Any]
+    count: int
+    found: list[Any] = field(default_factory=list)
+    future: Future[list[Any]] = field(default_factory=Future)
+
+    def offer(self, what: Any) -> None:
+        """Take `what` if it is one, and end the wait with the last."""
+        if self.future.done():
+            return
+        try:
+            taken = self.take(what)
+        except Exception as error:  # noqa: BLE001  # a predicate's error belongs to who waits
+            self.future.set_exception(error)
+            return
+        if taken is not None:
+            self.found.append(taken)
+            if len(self.found) >= self.count:
+                self.future.set_result(self.found)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorError:
+    """Something of the author's that went wrong while it served: the error and the connection and step it was at."""
+
+    error: Exception
+    connection: int
+    step: int
+
+
+class Listener:
+    """A port, its plan, its connections and its log; everything but the constructor runs on the loop's thread."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        path: str,
+        seed: int,
+        log: Log,
+        *,
+        handshake_seconds: float = 10.0,
+        most: int | None = None,
+    ) -> None:
+        self.plan = plan
+        self.path = path
+        self.seed = seed
+        self.log = log
+        self.handshake_seconds = handshake_seconds
+        self.most = most
+        self.head = PlayHead()
+        self.epoch_ns = time.time_ns() - time.monotonic_ns()
+        self.started = monotonic()
+        log.started_ns = self.epoch_ns + int(self.started * 1e9) if plan.clock_ns is None else plan.clock_ns
+        self.errors: list[AuthorError] = []
+        self.connections: list[Connection] = []
+        self.sockets: set[Connection] = set()
+        self.listening: list[socket.socket] = []
+        self.waiting: list[Waiter] = []
+        self.waiting_for_connections: list[Waiter] = []
+        self.loop: asyncio.AbstractEventLoop
+        self.timers: Timers
+        self._servers: list[asyncio.Server] = []
+        self._on_path: Counter[str] = Counter()
+        self._emptied: asyncio.Event
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; return the port."""
+        self.loop = asyncio.get_running_loop()
+        self.timers = Timers(self.loop)
+        self._emptied = asyncio.Event()
+        self.listening = bind(host, port)
+        for one in self.listening:
+            self._servers.append(await self.loop.create_server(lambda: Connection(self), sock=one, backlog=BACKLOG))
+        return int(self.listening[0].getsockname()[1])
+
+    async def stop(self, code: int = 1001, reason: str = "") -> None:
+        """Free the port, close all connections, and end those that do not answer in time."""
+        for server in self._servers:
+            server.close()
+        for connection in list(self.sockets):
+            if connection.open:
+                connection.close(code, reason)
+            elif connection.record is None:
+                connection.abort()
+        if self.sockets:
+            self._emptied.clear()
+            try:
+                await asyncio.wait_for(self._emptied.wait(), STOP_SECONDS)
+            except TimeoutError:
+                for connection in list(self.sockets):
+                    connection.abort()
+                await asyncio.sleep(0)
+        self.timers.close()
+        for waiter in [*self.waiting, *self.waiting_for_connections]:
+            waiter.future.cancel()
+
+    def forget(self) -> None:
+        """In a forked child: close the descriptors, so that the parent alone holds the port."""
+        for one in self.listening:
+            one.close()
+        for connection in self.sockets:
+            connection.forget()
+
+    # What a connection asks and tells
+
+    def elapsed_ns(self, now: float) -> int:
+        """Return the time since the start, in ns."""
+        return int((now - self.started) * 1e9)
+
+    def serves(self, path: str) -> bool:
+        """Return whether there is a mock at `path`."""
+        return path == self.path
+
+    def full(self) -> bool:
+        """Return whether as many connections are open as may be."""
+        return self.most is not None and sum(each.open for each in self.sockets) >= self.most
+
+    def paths(self) -> list[str]:
+        """Return the paths that are served."""
+        return [self.path]
+
+    def next_number(self) -> int:
+        """Return the number of the next connection, from 1."""
+        return len(self.connections) + 1
+
+    def next_on_path(self, path: str) -> int:
+        """Return the number of the next connection on `path`, from 1."""
+        self._on_path[path] += 1
+        return self._on_path[path]
+
+    def opened(self, connection: Connection) -> None:
+        """Take a connection whose handshake is done."""
+        self.connections.append(connection)
+        self._offer(self.waiting_for_connections, connection)
+
+    def gone(self, connection: Connection) -> None:
+        """Take note that a socket is closed."""
+        if not self.sockets:
+            self._emptied.set()
+
+    def arrived(self, connection: Connection, messages: list[Message]) -> None:
+        """Show messages to those who wait for one."""
+        if self.waiting:
+            for message in messages:
+                self._offer(self.waiting, message)
+
+    def _offer(self, waiters: list[Waiter], what: object) -> None:
+        for waiter in list(waiters):
+            waiter.offer(what)
+            if waiter.future.done():
+                waiters.remove(waiter)
+
+    def failed(self, error: Exception, connection: Connection, step: int) -> None:
+        """Keep an author's error for `check()`."""
+        number = connection.record.number if connection.record is not None else 0
+        self.errors.append(AuthorError(error, number, step))
+
+    # What the handle asks
+
+    def tell(self, event: Event) -> int:
+        """Tell every open connection something; return how many there were."""
+        return sum(connection.tell(event) for connection in list(self.connections))
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake on every connection."""
+        for connection in list(self.connections):
+            connection.close(code, reason)
+
+    def abort(self) -> None:
+        """End every connection without a close frame."""
+        for connection in list(self.connections):
+            if connection.open:
+                connection.abort()
+
+    def update(self, plan: Plan) -> None:
+        """Let another plan take over, on the connections that are there and on new ones."""
+        self.plan = plan
+        self.head = PlayHead()
+        self.tell(Updated(plan, self.head))
+
+    def wait_for_messages(self, waiter: Waiter, position: int) -> None:
+        """Offer `waiter` the client messages that came since `position`, then those that will."""
+        for message in self.log.messages(position):
+            waiter.offer(message)
+        if not waiter.future.done():
+            self.waiting.append(waiter)
+
+    def wait_for_connections(self, waiter: Waiter) -> None:
+        """Offer `waiter` the connections that are open, then those that will be."""
+        for connection in self.connections:
+            if connection.open:
+                waiter.offer(connection)
+        if not waiter.future.done():
+            self.waiting_for_connections.append(waiter)
