@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .core.conditions import LatencyProfile, latency
 from .core.plan import Echo, Plan, Replay
-from .core.units import number, seconds
+from .core.units import human, number, seconds
 from .errors import OptionError, TemplateError, nearest
 from .script import Script
 
@@ -40,6 +40,14 @@ class Played:
         return _same(self.source, other.source) and all(a[0] == b[0] and _same(a[1], b[1]) for a, b in pairs)
 
     __hash__ = None  # type: ignore[assignment]  # a table has none
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A program has compiled patterns and templates; in another process it is made again of its source.
+        return _replayed, (self.source, dict(self.options))
+
+
+def _replayed(source: object, options: dict[str, Any]) -> Played | None:
+    return Mock().replay(source, **options)._played
 
 
 def _same(a: object, b: object) -> bool:
@@ -140,7 +148,7 @@ class Mock:
         lasts = program.at[-1] / factor
         if lasts > DAY_MS:
             warnings.warn(
-                f"this replay lasts {lasts / DAY_MS:,.1f} days; duration='60s' fits it to a minute, speed= divides it",
+                f"this replay lasts {human(lasts / 1000)}; duration='60s' fits it to a minute, speed= divides it",
                 stacklevel=2,
             )
         played = Replay(program, factor, _rounds(loop), shared, then)

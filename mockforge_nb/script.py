@@ -9,6 +9,7 @@ from typing import Any
 
 from .core.jsonl import looks_like_step, parse, program_of
 from .core.program import Program, Step
+from .core.units import human
 from .errors import OptionError, ScriptError, ScriptFileNotFoundError
 
 SUFFIXES = (".jsonl", ".ndjson")
@@ -92,8 +93,7 @@ class Script:
         """
         from .generators.tables import program_from_frame
 
-        options = {"time": time, "unit": unit, "rate": rate, "columns": columns, "template": template}
-        return cls(program_from_frame(_frame(df), **options))
+        return cls(program_from_frame(_frame(df), time=time, unit=unit, rate=rate, columns=columns, template=template))
 
     @classmethod
     def of(cls, source: object, *, rows: bool | None = None, **options: Any) -> Script:
@@ -155,7 +155,7 @@ class Script:
         """Return how many steps there are and how long they last."""
         count = len(self.program)
         last = self.program.at[-1] / 1000
-        return f"{count:,} step{'s' if count != 1 else ''}" + (f" in {last:,.6g} s" if last else "")
+        return f"{count:,} step{'s' if count != 1 else ''}" + (f" in {human(last)}" if last else "")
 
     def _repr_html_(self) -> str:
         from .notebook.display import script_html

@@ -186,10 +186,10 @@ class _Where:
         if isinstance(value, (str, date, np.datetime64)):
             try:
                 time = pd.to_datetime(value, utc=True)  # naive is UTC
+                if isinstance(time, pd.Timestamp):  # not NaT
+                    return cls("time", relation, time)
             except ValueError:
-                time = pd.NaT
-            if isinstance(time, pd.Timestamp):
-                return cls("time", relation, time)
+                pass
         elif (elapsed := number(value)) == elapsed:
             return cls("elapsed", relation, elapsed)
         valid = "valid: a timestamp (naive: UTC), or seconds since the server started"
@@ -367,11 +367,15 @@ def _assemble(
 def _convert(
     rows: Rows, parts: Sequence[tuple[bytes, bytes | None]]
 ) -> tuple[dict[str, Array], list[Any], list[Array | None]]:
-    """Return the numbers of all rows of some chunks, and each chunk's texts and data."""
+    """Return the numbers of all rows of some chunks, and each chunk's texts and data.
+
+    As much as can be is done for all chunks at once: where another thread is busy, each call into numpy or Arrow
+    that gives up the GIL waits to get it back.
+    """
     import numpy as np
 
     packed = np.frombuffer(b"".join(p for p, _ in parts), [(name, "<" + code) for name, code in FIELDS])
-    bounds = np.cumsum([0] + [len(p) // ROW_BYTES for p, _ in parts])
+    bounds = _sums(np.array([len(p) // ROW_BYTES for p, _ in parts]))
     burst = packed["opcode"] == BURST
     spelled = _Spelled.of(rows, packed, burst) if burst.any() else None
 
@@ -382,27 +386,22 @@ def _convert(
     due, delay = spread("due", np.float64), spread("delay", np.float64)
     step, rule, size, opcode = spread("step"), spread("rule"), spread("size"), spread("opcode")
     if spelled is not None:
-        bounds = np.concatenate([[0], np.cumsum(spelled.counts)])[bounds]
+        bounds = _sums(spelled.counts)[bounds]
         at, entry = spelled.rows, spelled.entry
         due[at] += spelled.at[entry] * delay[at]
         step[at] += spelled.offset
         size[at], opcode[at] = spelled.sizes[entry], spelled.opcodes[entry]
         delay[at], rule[at] = np.nan, -1
-    texts, datas = [], []
-    for number_, (_, body) in enumerate(parts):
-        first, last = bounds[number_], bounds[number_ + 1]
-        raw = _payloads(body, size[first:last], spelled, first)
-        text, data = _split(raw, opcode[first:last])
-        texts.append(text)
-        datas.append(data)
     names = np.full(256, -1, np.int8)
     names[list(_WIRE)] = range(len(_WIRE))
+    opcode = names[opcode]
+    texts, datas = _split(_payloads([body for _, body in parts], size, bounds, spelled), opcode, bounds)
     columns = {
         "time": spread("time"),
         "elapsed": spread("elapsed", np.float64) / 1e9,
         "origin": spread("origin", np.int32),
         "direction": spread("direction", np.int8),
-        "opcode": names[opcode],
+        "opcode": opcode,
         "size": size,
         "step": step,
         "rule": rule,
@@ -411,6 +410,15 @@ def _convert(
         "extra": spread("extra", np.int32),
     }
     return columns, texts, datas
+
+
+def _sums(values: Array) -> Array:
+    """Return 0 and the running sums."""
+    import numpy as np
+
+    sums = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(values, out=sums[1:])
+    return sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -478,55 +486,95 @@ class _Spelled:
             at=np.concatenate(at),
         )
 
+    def among(self, own: Any, rows: slice, before: int) -> Any:
+        """Return the payloads of a chunk that has bursts.
 
-def _payloads(body: bytes | None, size: Array, spelled: _Spelled | None, first: int) -> Any:
-    """Return the payloads of a chunk, whose first row is `first`, as Arrow's large_binary."""
+        Args:
+            own: The payloads of its other rows.
+            rows: Its rows.
+            before: How many rows of bursts come before it.
+        """
+        import numpy as np
+        import pyarrow as pa
+
+        of_burst = self.rows[rows]
+        entry = self.entry[before : before + len(of_burst) - len(own)]
+        if entry[-1] - entry[0] == len(entry) - 1 and (np.diff(entry) == 1).all():
+            theirs = self.payloads.slice(entry[0], len(entry))  # one pass through a script: no copy
+        else:
+            theirs = self.payloads.take(pa.array(entry))
+        if not len(own):
+            return theirs
+        place = np.empty(len(of_burst), np.int64)
+        place[~of_burst] = np.arange(len(own))
+        place[of_burst] = np.arange(len(own), len(of_burst))
+        return pa.concat_arrays([own, theirs]).take(pa.array(place))
+
+
+def _payloads(bodies: Sequence[bytes | None], size: Array, bounds: Array, spelled: _Spelled | None) -> list[Any]:
+    """Return each chunk's payloads as Arrow's large_binary; chunk `i` has the rows from ``bounds[i]`` on."""
     import numpy as np
     import pyarrow as pa
 
-    of_burst = spelled.rows[first : first + len(size)] if spelled is not None else np.zeros(len(size), bool)
-    sizes = size[~of_burst]
-    if body is None:
-        own = pa.nulls(len(sizes), pa.large_binary())
-    else:
-        offsets = np.concatenate([[0], np.cumsum(sizes)])
-        own = pa.Array.from_buffers(
-            pa.large_binary(), len(sizes), [None, pa.py_buffer(offsets), pa.py_buffer(body)]
-        )  # fmt: skip
-    if spelled is None or len(sizes) == len(size):
-        return own
-    before = int(np.count_nonzero(spelled.rows[:first]))
-    entry = spelled.entry[before : before + len(size) - len(sizes)]
-    if entry[-1] - entry[0] == len(entry) - 1 and (np.diff(entry) == 1).all():
-        theirs = spelled.payloads.slice(entry[0], len(entry))  # one pass through a script: no copy
-    else:
-        theirs = spelled.payloads.take(pa.array(entry))
-    if not len(sizes):
-        return theirs
-    place = np.empty(len(size), np.int64)
-    place[~of_burst] = np.arange(len(sizes))
-    place[of_burst] = np.arange(len(sizes), len(size))
-    return pa.concat_arrays([own, theirs]).take(pa.array(place))
+    kind = pa.large_binary()
+    own_bounds, sizes = bounds, size
+    if spelled is not None:
+        own_bounds, sizes = _sums(~spelled.rows)[bounds], size[~spelled.rows]
+    # Each chunk's offsets begin with 0, so that they lead into its own bytes: one place more a chunk than rows.
+    lengths, number_of = np.diff(own_bounds), np.arange(len(bodies))
+    offsets = np.zeros(len(sizes) + len(bodies), np.int64)
+    offsets[np.arange(len(sizes)) + np.repeat(number_of, lengths) + 1] = sizes
+    offsets = np.cumsum(offsets)
+    offsets -= np.repeat(offsets[own_bounds[:-1] + number_of], lengths + 1)
+    chunks = []
+    for index, (body, first, last) in enumerate(
+        zip(bodies, own_bounds[:-1].tolist(), own_bounds[1:].tolist(), strict=True)
+    ):
+        if body is None:
+            own = pa.nulls(last - first, kind)
+        else:
+            own_offsets = pa.py_buffer(offsets[first + index : last + index + 1])
+            own = pa.Array.from_buffers(kind, last - first, [None, own_offsets, pa.py_buffer(body)])
+        if spelled is not None and bounds[index + 1] - bounds[index] > last - first:
+            own = spelled.among(own, slice(bounds[index], bounds[index + 1]), bounds[index] - first)
+        chunks.append(own)
+    return chunks
 
 
-def _split(raw: Any, opcode: Array) -> tuple[Any, Array | None]:
-    """Return the texts of payloads (large_string, null elsewhere), and the bytes of the binary ones."""
-    import numpy as np
+def _split(chunks: list[Any], opcode: Array, bounds: Array) -> tuple[list[Any], list[Array | None]]:
+    """Return the texts in chunks of payloads (large_string, null elsewhere), and the bytes of the binary ones."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     none = pa.scalar(None, pa.large_binary())
-    is_text = np.isin(opcode, (TEXT, HANDSHAKE))
-    is_data = np.isin(opcode, (BINARY, PING, PONG))
-    text = raw if is_text.all() else pc.if_else(pa.array(is_text), raw, none)
+    is_text = opcode <= OPCODES.index("text")  # handshake and text
+    is_data = (opcode >= OPCODES.index("binary")) & (opcode <= OPCODES.index("pong"))
+    text_counts, data_counts = _sums(is_text)[bounds].tolist(), _sums(is_data)[bounds].tolist()
+    texts: list[Any] = []
+    datas: list[Array | None] = []
+    for index, chunk in enumerate(chunks):
+        rows = slice(bounds[index], bounds[index + 1])
+        all_text = text_counts[index + 1] - text_counts[index] == len(chunk)
+        texts.append(chunk if all_text else pc.if_else(pa.array(is_text[rows]), chunk, none))
+        data = None
+        if data_counts[index + 1] > data_counts[index]:
+            data = pc.if_else(pa.array(is_data[rows]), chunk, none).to_numpy(zero_copy_only=False)
+        datas.append(data)
     try:
-        text = text.cast(pa.large_string())
+        pa.chunked_array(texts).cast(pa.large_string())  # checks the encoding and copies nothing
+        return [text.view(pa.large_string()) for text in texts], datas
+    except pa.ArrowInvalid:  # not UTF-8, which a peer cannot send: a fault's or a handler's doing
+        return [_replaced(text) for text in texts], datas
+
+
+def _replaced(chunk: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return chunk.cast(pa.large_string())
     except pa.ArrowInvalid:
-        texts = [one if one is None else one.decode(errors="replace") for one in text.to_pylist()]
-        text = pa.array(texts, pa.large_string())
-    if not is_data.any():
-        return text, None
-    return text, pc.if_else(pa.array(is_data), raw, none).to_numpy(zero_copy_only=False)
+        texts = [one if one is None else one.decode(errors="replace") for one in chunk.to_pylist()]
+        return pa.array(texts, pa.large_string())
 
 
 def _chunked(texts: Iterable[Any]) -> Any:

@@ -93,10 +93,10 @@ def pattern(source: object, *, where: str = "pattern") -> Pattern:
     Args:
         source: A text that begins with ``$.`` or ``$[`` is a JSONPath (RFC 9535): it matches where it finds at
             least one value, or where the comparison that it ends in holds (``$.type == 'ping'``, ``$.n >= 3 &&
-            !$.off``, ``$.type:"ping"``; as in the RFC, ``!=`` holds where there is no value too). Any other text is a regular expression of RE2, searched for in text
-            messages: ``$`` is the end of the text only, ``\d`` and ``\w`` are ASCII. A compiled ``re.Pattern`` is
-            translated to it, bytes match the binary message that equals them, and a callable is a predicate over
-            the `Message`.
+            !$.off``, ``$.type:"ping"``; as in the RFC, ``!=`` holds also where there is no value). Any other text
+            is a regular expression of RE2, searched for in text messages: ``$`` is the end of the text only, ``\d``
+            and ``\w`` are ASCII. A compiled ``re.Pattern`` is translated to it, bytes match the binary message
+            that equals them, and a callable is a predicate over the `Message`.
         where: What an error calls the argument.
 
     Raises:
@@ -312,7 +312,7 @@ class _JsonPath(Pattern):
             token = getattr(error, "token", None)
             if token is not None and token.index >= 0:
                 before = text[: token.index].replace("$[0]", "$").removeprefix("$[?")
-                problem += f" near column {max(1, len(before))}"
+                problem += f" near column {len(before) + 1}"
             valid = "write a text in quotes: $.type == 'ping'" if text.startswith("$[?") else ""
         raise OptionError(where, source, f"is no JSONPath (RFC 9535): {problem}", valid)
 

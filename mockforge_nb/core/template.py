@@ -106,7 +106,7 @@ class TextTemplate:
         inner = text[2:-2] if text.startswith("{{") and text.endswith("}}") else text
         text = "{{ true if (" + inner + ") else false }}"
         try:
-            if len(list(_split(text))) != 1:
+            if not inner.strip() or len(list(_split(text))) != 1:
                 raise TemplateError(source, "is not one expression")
             made = cls.parse(text, names=names)
         except TemplateError as error:
@@ -305,7 +305,7 @@ def _translate(source: str, body: str) -> str:
             return found.group()
         if not found["unit"]:
             raise TemplateError(source, f"{found.group()!r} has no unit: write {{{{now+1m}}}} with ms, s, m, h or d")
-        return f"now({found['sign']}{int(found['count']) * _UNITS[found['unit']]})"
+        return f"now({int(found['sign'] + found['count']) * _UNITS[found['unit']]})"
 
     return _TRANSLATED.sub(one, body)
 
@@ -355,7 +355,7 @@ def _constant(value: Any) -> str:
     """Return `value` as Jinja writes it."""
     if isinstance(value, str):
         return "'" + value.encode("unicode_escape").decode().replace("'", "\\'") + "'"
-    return to_text(value)
+    return "none" if value is None else to_text(value)
 
 
 def _check_column(source: str, name: str, columns: Collection[str] | None) -> None:
@@ -533,6 +533,7 @@ def _environment() -> Any:
         return context[_CONTEXT].rng.choice(values)
 
     environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, finalize=to_text)
+    environment.globals["null"] = None
     del environment.globals["lipsum"]  # it and Jinja's `random` draw from the global generator
     environment.filters["random"] = drawn
     environment.filters["tojson"] = lambda value: to_json(jsonable(value))

@@ -13,7 +13,6 @@ import inspect
 import json
 import math
 import sys
-from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -717,7 +716,7 @@ def _has_form(value: Any) -> bool:
 
 def _row_times(
     rows: Sequence[dict[Any, Any]], time: str, unit: str | None, keys: Collection[Any], script: str
-) -> Floats:
+) -> npt.NDArray[np.float64]:
     import pandas as pd
 
     if time not in keys:

@@ -64,10 +64,16 @@ def offsets(column: pd.Series[Any], unit: str | None, script: str, ref: str) -> 
     if missing.any():
         hint = "drop these rows or fill their times (dropna, interpolate)"
         raise ScriptError(script, f"{column.name!r} has no time in {listed(column.index, missing)}; {hint}")
-    times = _settled(column, script, ref)
+    numbers = OptionError("unit", unit, f"is for a column of numbers, and {column.name!r} has {column.dtype} values")
+    try:
+        times = _settled(column, script, ref)
+    except ScriptError as error:
+        if unit is None:
+            raise
+        raise numbers from error
     kind = times.dtype.kind
     if unit is not None and kind not in "iuf":
-        raise OptionError("unit", unit, f"is for a column of numbers, and {column.name!r} has {column.dtype} values")
+        raise numbers
     if kind == "M":
         return _scaled(_since_first(times.view(np.int64)), np.datetime_data(times.dtype)[0])
     if kind == "m":
@@ -204,15 +210,9 @@ def in_order(ms: Floats) -> tuple[Floats, npt.NDArray[np.intp] | None]:
 
 def schedule(count: int, ms: Floats | None, rate: float | None) -> tuple[array[float], float]:
     """Return when each row is due, and how long a round is: in a loop the mean gap goes on over the seam (ms)."""
-    import numpy as np
-
-    at = array("d", bytes(8 * count))
     if rate is not None:
-        ms = np.arange(count, dtype=np.float64) * 1000.0 / rate
-    if ms is not None:
-        at = array("d", ms.tobytes())
-    if rate is not None:
-        return at, count * 1000.0 / rate
+        return array("d", (i * 1000.0 / rate for i in range(count))), count * 1000.0 / rate
+    at = array("d", bytes(8 * count) if ms is None else ms.tobytes())
     return at, at[-1] + at[-1] / (count - 1) if count > 1 else 0.0
 
 

@@ -94,7 +94,7 @@ def frame_html(df: pd.DataFrame, title: str) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, (str, bytes, dict, list, tuple)):
         return str(value)
-    return "" if value is None or value != value or str(value) in ("<NA>", "NaT") else str(value)
+    return "" if str(value) in ("None", "nan", "<NA>", "NaT") else str(value)
 
 
 def traffic_html(traffic: Traffic) -> str:
