@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -22,7 +23,7 @@ class WsMock(Protocol):
 
 @pytest.fixture
 def ws_mock() -> Iterator[WsMock]:
-    """Serve mocks in a test, as in ``server = ws_mock(Mock().echo())``.
+    """Serve mocks in a test: ``server = ws_mock(Mock().echo())``.
 
     Each is served on a free port (unless ``port=`` is given), stopped after the test, and then checked: what went
     wrong by its author's doing fails the test.
@@ -33,18 +34,38 @@ def ws_mock() -> Iterator[WsMock]:
 
     def factory(mock: object, /, **options: Any) -> MockServer:
         if not isinstance(mock, Mock):
-            kind = type(mock)
-            hint = "; the test imports unittest.mock's" if kind.__module__ == "unittest.mock" else ""
-            raise TypeError(
-                f"ws_mock() serves a mockforge_nb.Mock, not a {kind.__module__}.{kind.__qualname__}{hint}: "
-                "write `from mockforge_nb import Mock` and ws_mock(Mock().echo())"
-            )
+            raise TypeError(f"ws_mock() serves a mockforge_nb.Mock, not {_what(mock)}; {_WAY_OUT}")
         server = mock.serve(**{"port": 0, **options})
         servers.append(server)
         return server
 
     yield factory
+    with ExitStack() as stack:
+        for server in servers:
+            stack.callback(server.stop)
+    _check(servers)
+
+
+_WAY_OUT = "write `from mockforge_nb import Mock` and ws_mock(Mock().echo())"
+
+
+def _what(thing: object) -> str:
+    kind = thing if isinstance(thing, type) else type(thing)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    what = f"the class {name} itself" if isinstance(thing, type) else f"a {name}"
+    return what + " (the test imports unittest.mock's)" if kind.__module__ == "unittest.mock" else what
+
+
+def _check(servers: list[MockServer]) -> None:
+    """Raise the first error of all servers; what the others have are its notes."""
+    first: Exception | None = None
     for server in servers:
-        server.stop()
-    for server in servers:
-        server.check()
+        try:
+            server.check()
+        except Exception as error:  # noqa: BLE001  # whatever the author's code raised; it is raised below
+            if first is None:
+                first = error
+            else:
+                first.add_note(f"also, on {server.url}: {type(error).__name__}: {error}")
+    if first is not None:
+        raise first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import sys
 import threading
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from typing import Any, Protocol
 
 from .errors import BindError
 from .wire.listener import Listener
-from .wire.portal import close_loop
+from .wire.portal import close_loop, stuck
 
 PACKAGE = __name__.partition(".")[0]
+EXIT_SECONDS = 2.0
+"""How long a loop that is busy may keep the interpreter from its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,39 +41,40 @@ class Origin:
 
 def origin() -> Origin:
     """Return where the user's call into this package came from."""
-    frame: FrameType | None = sys._getframe(1)
-    outermost = user = None
-    while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if user is None and name.partition(".")[0] != PACKAGE:
-            user = frame
-        if frame.f_code.co_name in ("<module>", "<cell line: 1>") and name == "__main__":
-            outermost = outermost or frame
-        frame = frame.f_back
-    place = f"{user.f_code.co_filename}:{user.f_lineno}" if user else "somewhere"
     shell = _shell()
-    if shell is None or outermost is None:
-        return Origin(place)
+    namespace = getattr(shell, "user_global_ns", None)
+    frame: FrameType | None = sys._getframe(1)
+    user = cell = None
+    while frame is not None:
+        if user is None and frame.f_globals.get("__name__", "").partition(".")[0] != PACKAGE:
+            user = frame
+        # The outermost: under %%time and %run the cell is further out than the code that calls.
+        if frame.f_globals is namespace and frame.f_code.co_name == "<module>":
+            cell = frame
+        frame = frame.f_back
+    if shell is None or cell is None:
+        return Origin(f"{user.f_code.co_filename}:{user.f_lineno}" if user else "somewhere")
     header, metadata = _request(shell)
     # JupyterLab and VS Code say which cell it is. Where nobody does, the text of the cell stands for it: it is what
-    # the name of its code's file is made of.
-    cell = metadata.get("cellId") or f"text {outermost.f_code.co_filename}"
-    execution = header.get("msg_id") or str(shell.execution_count)
-    return Origin(f"cell [{shell.execution_count}]", str(cell), str(execution))
+    # the name of its code's file is made of, in a terminal after the cell's number.
+    name = metadata.get("cellId") or "text " + _NUMBERED.sub("", cell.f_code.co_filename)
+    return Origin(f"cell [{shell.execution_count}]", str(name), str(header.get("msg_id") or shell.execution_count))
+
+
+_NUMBERED = re.compile(r"^<ipython-input-\d+-")
 
 
 def _shell() -> Any:
     """Return the IPython shell that runs, without importing IPython where it is not loaded."""
-    ipython = sys.modules.get("IPython")
-    return ipython.get_ipython() if ipython is not None else None
+    get = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return get() if get is not None else None
 
 
 def _request(shell: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    kernel = getattr(shell, "kernel", None)
-    if kernel is None:
-        return {}, {}
-    parent = kernel.get_parent("shell")
-    return parent.get("header", {}), parent.get("metadata", {})
+    """Return header and metadata of the request that the kernel works on; empty where there is none to ask."""
+    get_parent = getattr(getattr(shell, "kernel", None), "get_parent", None)
+    parent = get_parent("shell") if get_parent is not None else {}
+    return parent.get("header") or {}, parent.get("metadata") or {}
 
 
 class Running(Protocol):
@@ -98,11 +102,12 @@ def free(host: str, port: int, started: Origin, *, replace: bool) -> None:
     if other is None:
         return
     if not (replace or started.reruns(other.origin)):
+        again = ", in this same run of it," if started.cell is not None and started == other.origin else ","
         raise BindError(
             host,
             port,
-            f"{other!r} of this process, started at {other.origin.place}, holds it; stop it with .stop(), replace it "
-            "with serve(replace=True), or serve on any free port with port=0",
+            f"{other!r} of this process, started at {other.origin.place}{again} holds it; stop it with .stop(), replace "
+            "it with serve(replace=True), or serve on any free port with port=0",
         )
     other.halt()
 
@@ -114,8 +119,10 @@ def stop_all() -> None:
 
 
 def _at_exit() -> None:
-    stop_all()
-    close_loop()
+    # A callable of the author's that never returns must not keep the process: its ports go with it anyway.
+    if not stuck(EXIT_SECONDS):
+        stop_all()
+        close_loop()
 
 
 atexit.register(_at_exit)

@@ -278,7 +278,7 @@ class _Converted:
         count: How many rows the full chunks had.
         texts: The texts of each full chunk.
         datas: The bytes of each full chunk; None: it has none.
-        gone: How many of them had lost their payloads.
+        lost: How many of these, from the first on, show that the log has forgotten their payloads.
         frame: The DataFrame of all rows. It shares memory with `columns` and lives as long: pandas copies on
             write, also for the shallow copies that are handed out, while there is another owner.
     """
@@ -288,7 +288,7 @@ class _Converted:
     count: int
     texts: list[Any]
     datas: list[Array | None]
-    gone: int
+    lost: int
     frame: pd.DataFrame
 
 
@@ -303,19 +303,20 @@ def _log_frame(log: Log, rows: Rows) -> pd.DataFrame:
     parts = [chunk.snapshot() for chunk in chunks[done:]]
     columns, texts, datas = _convert(rows, parts)
     count = len(columns["time"]) - len(texts[-1])
-    gone = 0
+    lost = 0
     if known:
         # Always a copy: no two frames share memory, because pandas knows of one frame's copies only.
         columns = {name: np.concatenate([known.columns[name][: known.count], new]) for name, new in columns.items()}
         texts, datas = known.texts + texts, known.datas + datas
         count += known.count
-        gone = known.gone
-    while gone < done and chunks[gone].payloads is None:
-        _, [texts[gone]], [datas[gone]] = _convert(rows, [chunks[gone].snapshot()])
-        gone += 1
+        lost = kept = known.lost
+        while lost < done and chunks[lost].payloads is None:
+            lost += 1
+        if lost > kept:  # since the last time: what bursts sent is all that is left of them
+            _, texts[kept:lost], datas[kept:lost] = _convert(rows, [c.snapshot() for c in chunks[kept:lost]])
     seen = (len(chunks), len(parts[-1][0]))
     frame = _assemble(log, rows, columns, texts, datas)
-    rows.cache = _Converted(seen, columns, count, texts[:-1], datas[:-1], gone, frame)
+    rows.cache = _Converted(seen, columns, count, texts[:-1], datas[:-1], lost, frame)
     return frame.copy(deep=False)
 
 
@@ -542,7 +543,7 @@ def _payloads(bodies: Sequence[bytes | None], size: Array, bounds: Array, spelle
 
 
 def _split(chunks: list[Any], opcode: Array, bounds: Array) -> tuple[list[Any], list[Array | None]]:
-    """Return the texts in chunks of payloads (large_string, null elsewhere), and the bytes of the binary ones."""
+    """Return the texts in chunks of payloads (large_string, null elsewhere), and the bytes of what is none."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -506,6 +508,16 @@ def test_connections() -> None:
     assert (two["bytes_in"], two["bytes_out"]) == (3, 3)
 
 
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Let the threads take turns a hundred times as often."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(5e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless")
 @pytest.mark.parametrize("clear", [False, True])
 def test_converting_while_another_thread_appends(clear: bool) -> None:
     log = Log(log_bytes=2**20)

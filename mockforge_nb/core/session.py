@@ -276,8 +276,11 @@ class Session:
         context.message, context.match, context.row = player.message, player.match, payload.row
         context.state = self.state
         if isinstance(payload.template, JsonTemplate):
-            return to_json(payload.template.render(context)).encode()
-        return payload.template.render(context).encode()
+            text = to_json(payload.template.render(context))
+        else:
+            text = payload.template.render(context)
+        # A client's JSON may hold half a character ("\ud800"), which has no form in UTF-8.
+        return text.encode(errors="replace")
 
     def _make_context(self, who: Identity, purpose: str) -> Context:
         return Context(

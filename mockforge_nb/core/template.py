@@ -270,12 +270,10 @@ def _split(source: str) -> Iterator[_Part]:
 def _end(source: str, begin: int, opened: re.Match[str]) -> int:
     """Return where the block closes: outside of quotes and brackets, as Jinja does."""
     close = _CLOSE[opened.group()]
-    if close == "#}":
-        depth, end = 0, source.find(close, begin)
-        if end >= 0:
-            return end
+    if close == "#}" and (end := source.find(close, begin)) >= 0:
+        return end
     depth = 0
-    for piece in _INSIDE.finditer(source, begin) if close != "#}" else ():
+    for piece in _INSIDE.finditer(source, begin):
         if depth == 0 and source.startswith(close, piece.start()):
             return piece.start()
         depth = max(0, depth + (piece.group() in "([{") - (piece.group() in ")]}"))
@@ -292,7 +290,7 @@ _TRANSLATED: Final = re.compile(
     re.DOTALL,
 )
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_LITERAL: Final = re.compile(rf"(?:\s+(?:{_STRING}|[0-9][0-9.]*))+", re.DOTALL)
+_LITERALS: Final = re.compile(rf"(?:\s+(?:{_STRING}|[0-9][0-9.]*))+\s*", re.DOTALL)
 
 
 def _translate(source: str, body: str) -> str:
@@ -332,7 +330,9 @@ def _expression(source: str, body: str, names: Collection[str]) -> tuple[str, Ma
             way_out = f"write {helper.usage}, or in a larger expression {call.name}(…)"
             raise TemplateError(source, f"{{{{{body}}}}}: {call.name} {problem}; {way_out}")
         make = partial(_helped, helper.call, call.args)
-    elif call is not None and call.args and call.name in names and _LITERAL.fullmatch(body, len(call.name)):
+    elif (
+        call is not None and call.name in names and _LITERALS.fullmatch(body.removesuffix(call.filters), len(call.name))
+    ):
         make = partial(_called, call.name, call.args)
     else:
         code = _translate(source, body)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import logging
 import os
-from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, cast
-from urllib.parse import parse_qsl, urlsplit
 
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
@@ -35,13 +33,19 @@ from mockforge_nb.core.events import (
 from mockforge_nb.core.log import ABORT, HANDSHAKE, IN, OUT, ConnectionRecord
 from mockforge_nb.core.message import BINARY, CLOSE, PING, PONG, TEXT, Message
 from mockforge_nb.core.program import frame
-from mockforge_nb.core.session import Identity, Session
+from mockforge_nb.core.session import Session
+
+from .frames import FrameReader
+from .handshake import Handshake
 
 if TYPE_CHECKING:
     from .listener import Listener
 
 CLOSE_SECONDS = 1.0
-"""How long a peer has to end the TCP connection after the closing handshake."""
+"""How long a peer has to end the TCP connection after the closing handshake, once it has taken what was sent."""
+
+STALLS = 10
+"""How many times `CLOSE_SECONDS` a peer may take nothing of what was sent before the close."""
 
 # Frames and handshakes are rows of the traffic; a library's log on stderr would land in some notebook cell.
 _SILENT = logging.getLogger("mockforge_nb.wire")
@@ -49,12 +53,15 @@ _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 _SILENT.setLevel(logging.CRITICAL)
 
+_utf8 = codecs.getincrementaldecoder("utf-8")
+
 
 class Connection(asyncio.Protocol):
     """Feeds a Session with what comes in and carries out what it answers; all on the loop's thread.
 
     Attributes:
         record: The connection's entry in the log; None: the handshake is not done.
+        session: What it says; None: the handshake is not done.
         wake_at: The time that the session wants to be woken at, for `Timers`.
     """
 
@@ -63,52 +70,70 @@ class Connection(asyncio.Protocol):
         self.record: ConnectionRecord | None = None
         self.session: Session | None = None
         self.wake_at: float | None = None
+        most = listener.plan.message_bytes
         self._transport: asyncio.Transport
-        self._protocol = ServerProtocol(max_size=listener.plan.message_bytes, logger=_SILENT)
-        self._fragments: list[bytes] = []
+        self._protocol = ServerProtocol(max_size=most, logger=_SILENT)
+        self._handshake = Handshake(self._protocol, listener)
+        self._frames = FrameReader(self._protocol, most)
+        self._messages: list[Message] = []  # came, and the session was not told yet
+        self._fragments = bytearray()
         self._fragments_opcode = TEXT
+        self._decoder = _utf8()
         self._out: list[bytes | memoryview] = []
         self._held = self._write_paused = False
-        self._lost = False
-        self._aborted = False
+        self._aborted = self._lost = False
+        self._close_in = self._close_out = False  # whether the close frames have their rows
+        self._ending = False  # whether nothing comes after what is in `_out`
         self._deadline: asyncio.TimerHandle | None = None
+        self._unsent = self._stalls = 0
 
     @property
     def open(self) -> bool:
         """Whether messages can be sent."""
-        return self.session is not None and not self._lost and self._protocol.state is OPEN
+        return self.session is not None and not (self._lost or self._aborted) and self._protocol.state is OPEN
 
     # What the transport tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102  # asyncio.Protocol's
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass of it
         self.listener.sockets.add(self)
-        self._deadline = self.listener.loop.call_later(self.listener.handshake_seconds, self._give_up)
+        if self.listener.stopped:
+            self._transport.abort()
+        self._deadline = self.listener.loop.call_later(self.listener.handshake_seconds, self._late)
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
-        self._protocol.receive_data(data)
-        self._process()
+        if self.record is None:
+            data = self._handshake.receive(data)
+            self._knocked()
+        if data and not self._protocol.eof_sent:
+            self._frames.feed(data)
+            self._read()
+        self._flush()
 
     def eof_received(self) -> None:  # noqa: D102
-        self._protocol.receive_eof()
-        self._process()
+        if self.record is None:
+            self._handshake.end()
+            self._knocked()
+        else:
+            if not self._protocol.eof_sent:
+                self._protocol.receive_data(self._frames.rest())
+            self._protocol.receive_eof()
+            self._collect()
+        self._flush()
+        self._expect_end()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
         self._lost = True
         self.listener.sockets.discard(self)
         if self._deadline is not None:
             self._deadline.cancel()
-        self._protocol.receive_eof()
-        if self.record is not None:
-            if self._protocol.close_rcvd is None:
-                self._row(OUT if self._aborted else IN, ABORT, b"")
-            self._end()
-            self.record.closed_ns = self._now_ns()
-            closed = self._protocol.close_rcvd
-            self.record.close_code = 1006 if closed is None else closed.code
-            self.record.close_reason = "" if closed is None else closed.reason
-        elif self._protocol.state.name == "CONNECTING" and not self._protocol.eof_sent:
-            self._refused(None, "connection ended before its handshake")
+        if self.record is None:
+            self._handshake.end()
+            self._knocked()
+        else:
+            self._ended(self.record)
+        self._frames.rest()
+        self._fragments.clear()
         self.listener.gone(self)
 
     def pause_writing(self) -> None:  # noqa: D102
@@ -127,11 +152,6 @@ class Connection(asyncio.Protocol):
 
     # The session
 
-    def _tell(self, event: Event) -> None:
-        if self.session is not None and not self._lost:
-            self._carry_out(self.session.handle(event, monotonic()))
-            self._flush()
-
     def tell(self, event: Event) -> bool:
         """Tell the session something from outside; return whether the connection is open."""
         if not self.open:
@@ -139,35 +159,49 @@ class Connection(asyncio.Protocol):
         self._tell(event)
         return True
 
-    def _carry_out(self, commands: list[Command]) -> None:
+    def _tell(self, event: Event) -> None:
+        if self.session is not None and not self._lost:
+            self._ask(event)
+            self._flush()
+
+    def _ask(self, event: Event) -> None:
+        """Tell the session and carry out its answer, all but the writing."""
+        assert self.session is not None
+        try:
+            commands = self.session.handle(event, monotonic())
+        except Exception as error:  # noqa: BLE001  # of the author's function, or ours: either is for check()
+            self.listener.failed(error, self, -1)
+            self._say_close(1011, "the mock failed")
+            return
         for command in commands:
-            kind = type(command)
-            if kind is WakeAt:
-                self.listener.timers.at(command.time, self)  # type: ignore[union-attr]
-            elif isinstance(command, Failed):
-                self.listener.failed(command.error, self, command.step)
-            elif isinstance(command, Reading):
-                self._held = not command.on
-                self._reading()
-            elif isinstance(command, Drop):
-                self.abort()
-            elif self._protocol.state is not OPEN:
-                continue
-            elif isinstance(command, Send):
-                self._send(command)
-            elif isinstance(command, Burst):
-                self._burst(command)
-            elif isinstance(command, Close):
-                self.close(command.code, command.reason)
+            self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> None:
+        if isinstance(command, WakeAt):
+            self.listener.timers.at(command.time, self)
+        elif isinstance(command, Failed):
+            self.listener.failed(command.error, self, command.step)
+        elif isinstance(command, Reading):
+            self._held = not command.on
+            self._reading()
+        elif not self.open:
+            return
+        elif isinstance(command, Send):
+            self._send(command)
+        elif isinstance(command, Burst):
+            self._burst(command)
+        elif isinstance(command, Close):
+            self._say_close(command.code, command.reason)
+        elif isinstance(command, Drop):
+            self._drop()
 
     def _send(self, command: Send) -> None:
         assert self.record is not None
+        assert self.session is not None
         self._out.append(frame(command.opcode, command.payload))
         now = monotonic()
-        session = self.session
-        assert session is not None
         self.listener.log.add(
-            session.time_ns(now, command.due_ms),
+            self.session.time_ns(now, command.due_ms),
             self.listener.elapsed_ns(now),
             self.record,
             OUT,
@@ -195,186 +229,146 @@ class Connection(asyncio.Protocol):
             command.start_ms,
         )
 
-    # The protocol
+    # What comes in
 
-    def _process(self) -> None:
-        """Handle what the protocol made of the bytes that came."""
-        messages: list[Message] = []
-        try:
-            for event in self._protocol.events_received():
-                if isinstance(event, Request):
-                    self._handshake(event)
-                elif isinstance(event, Frame):
-                    self._frame(event, messages)
-        except UnicodeDecodeError as error:
-            self._protocol.fail(1007, f"invalid UTF-8 at byte {error.start} of the message")
-        if self.session is None and self._protocol.handshake_exc is not None and self.record is None:
-            self._refused(None, str(self._protocol.handshake_exc.__cause__ or self._protocol.handshake_exc))
-        if messages and self.session is not None:
-            self._carry_out(self.session.handle(Received(messages), monotonic()))
-        self._flush()
-        if messages:
-            self.listener.arrived(self, messages)
-
-    def _frame(self, one: Frame, messages: list[Message]) -> None:
-        opcode = one.opcode
-        if self.record is None:
+    def _knocked(self) -> None:
+        """Let the peer in, once the handshake says so, or log why not."""
+        door = self._handshake
+        if self.record is not None or not (door.refused or door.request):
             return
-        if opcode is Opcode.PING:
-            self._row(IN, PING, bytes(one.data))
-            self._row(OUT, PONG, bytes(one.data))
-        elif opcode is Opcode.PONG:
-            self._row(IN, PONG, bytes(one.data))
-        elif opcode is Opcode.CLOSE:
-            received = self._protocol.close_rcvd
-            assert received is not None
-            self._row(IN, CLOSE, bytes(one.data), (received.code, received.reason))
-            if self._protocol.close_rcvd_then_sent:
-                self._row(OUT, CLOSE, bytes(one.data), (received.code, received.reason))
-            self._end()
-        elif opcode is Opcode.CONT or not one.fin:
-            if opcode is not Opcode.CONT:
-                self._fragments, self._fragments_opcode = [], TEXT if opcode is Opcode.TEXT else BINARY
-            self._fragments.append(bytes(one.data))
-            if one.fin:
-                payload, self._fragments = b"".join(self._fragments), []
-                self._message(self._fragments_opcode, payload, messages)
-        else:
-            self._message(TEXT if opcode is Opcode.TEXT else BINARY, bytes(one.data), messages)
-
-    def _message(self, opcode: int, payload: bytes, messages: list[Message]) -> None:
-        assert self.record is not None
-        if opcode == TEXT and not payload.isascii():
-            payload.decode()  # RFC 6455 §8.1: text that is not UTF-8 fails the connection
-        time = self._row(IN, opcode, payload)
-        messages.append(Message(payload, opcode, connection=self.record.number, time=time))
-
-    def _handshake(self, request: Request) -> None:
-        assert self._deadline is not None
-        self._deadline.cancel()
-        target = urlsplit(request.path)
-        protocol = self._protocol
-        if not self.listener.serves(target.path):
-            known = ", ".join(self.listener.paths())
-            protocol.send_response(
-                protocol.reject(HTTPStatus.NOT_FOUND, f"There is nothing at {target.path}; this mock serves {known}.\n")
-            )
-            self._refused(request, "404 Not Found")
-            return
-        if self.listener.full():
-            busy = f"This mock takes {self.listener.most} connections, and they are open.\n"
-            protocol.send_response(protocol.reject(HTTPStatus.SERVICE_UNAVAILABLE, busy))
-            self._refused(request, "503 Service Unavailable")
-            return
-        response = protocol.accept(request)
-        protocol.send_response(response)
-        if response.status_code != 101:
-            self._refused(request, f"{response.status_code} {response.reason_phrase}")
-            return
-        peer = self._transport.get_extra_info("peername") or ("", 0)
-        requested = [p.strip() for v in request.headers.get_all("Sec-WebSocket-Protocol") for p in v.split(",")]
-        headers = tuple(request.headers.raw_items())
-        self.record = ConnectionRecord(
-            number=self.listener.next_number(),
-            path=target.path,
-            query=target.query,
-            headers=headers,
-            subprotocols=tuple(requested),
-            subprotocol=protocol.subprotocol,
-            remote=f"{peer[0]}:{peer[1]}",
-            opened_ns=0,
-        )
-        who = Identity(
-            seed=self.listener.seed,
-            path=target.path,
-            number=self.listener.next_on_path(target.path),
-            query=dict(parse_qsl(target.query, keep_blank_values=True)),
-            headers={name.lower(): value for name, value in headers},
-            epoch_ns=self.listener.epoch_ns,
-        )
-        self.session = Session(self.listener.plan, who, self.listener.head)
-        self.record.opened_ns = self._now_ns()
-        self.listener.log.open(self.record)
-        self._row(IN, HANDSHAKE, f"GET {request.path} 101 Switching Protocols".encode())
-        self._out += protocol.data_to_send()
-        self.listener.opened(self)
-        self._carry_out(self.session.handle(Opened(), monotonic()))
-
-    def _refused(self, request: Request | None, why: str) -> None:
-        """Log a handshake that did not become a connection."""
-        asked = f"GET {request.path} " if request is not None else ""
-        path = urlsplit(request.path).path if request is not None else ""
-        now = monotonic()
-        record = ConnectionRecord(number=0, path=path, opened_ns=self.listener.epoch_ns + int(now * 1e9))
-        self.listener.log.add(
-            record.opened_ns,
-            self.listener.elapsed_ns(now),
-            record,
-            IN,
-            HANDSHAKE,
-            f"{asked}{why}".encode(errors="replace"),
-        )
         if self._deadline is not None:
             self._deadline.cancel()
-        self._protocol.handshake_exc = None
+        if door.refused:
+            self._refused(door)
+        else:
+            record = self.record = door.record(self._transport.get_extra_info("peername") or ("", 0))
+            self.session = Session(self.listener.plan, door.identity(record), self.listener.head)
+            record.opened_ns = self._now_ns()
+            self.listener.log.open(record)
+            assert door.request is not None
+            self._row(IN, HANDSHAKE, f"GET {door.request.path} 101 Switching Protocols".encode())
+            self._collect()
+            self.listener.opened(self)
+            self._ask(Opened())
+        self._collect()
 
-    def _give_up(self) -> None:
-        """End a TCP connection that sent no handshake, or did not end after the closing one."""
-        if self.record is None:
-            self._refused(None, "no handshake in time")
-        self._transport.abort()
+    def _refused(self, door: Handshake) -> None:
+        """Log a handshake that did not become a connection."""
+        if door.logged:
+            return
+        door.logged = True
+        now, listener = monotonic(), self.listener
+        clock = listener.plan.clock_ns
+        record = ConnectionRecord(0, door.path)
+        record.opened_ns = listener.epoch_ns + int(now * 1e9) if clock is None else clock
+        line = door.refused.encode(errors="replace")
+        listener.log.add(record.opened_ns, listener.elapsed_ns(now), record, IN, HANDSHAKE, line)
+
+    def _read(self) -> None:
+        """Take the frames that came; what they are answered is in `_out` in their order."""
+        while not self._protocol.eof_sent:
+            if ordinary := self._frames.ordinary():
+                self._came(ordinary)
+            other = self._frames.other()
+            if other is None:
+                break
+            self._answer()
+            self._protocol.receive_data(other)
+            for event in self._protocol.events_received():
+                if isinstance(event, Frame):
+                    self._frame(event)
+            self._collect()
+        self._answer()
+
+    def _came(self, messages: list[tuple[int, bytes]]) -> None:
+        assert self.record is not None
+        number = self.record.number
+        for opcode, payload in messages:
+            time = self._row(IN, opcode, payload)
+            self._messages.append(Message(payload, opcode, connection=number, time=time))
+
+    def _answer(self) -> None:
+        """Tell the session of the messages that came, all at once."""
+        if self._messages:
+            messages, self._messages = self._messages, []
+            self._ask(Received(messages))
+            self.listener.arrived(self, messages)
+
+    def _frame(self, one: Frame) -> None:
+        """Take a frame that the protocol has read."""
+        opcode, data = one.opcode, bytes(one.data)
+        if opcode is Opcode.PING:
+            self._row(IN, PING, data)
+            self._row(OUT, PONG, data)
+        elif opcode is Opcode.PONG:
+            self._row(IN, PONG, data)
+        elif opcode is not Opcode.CLOSE:
+            if opcode is not Opcode.CONT:
+                self._fragments_opcode = TEXT if opcode is Opcode.TEXT else BINARY
+            # Joined as they come: a list would let a peer's empty fragments take memory without end.
+            self._fragments += data
+            try:
+                if self._fragments_opcode == TEXT:
+                    self._decoder.decode(data, one.fin)
+            except UnicodeDecodeError:
+                self._protocol.fail(1007, "a text message is not valid UTF-8")  # RFC 6455 §8.1
+                return
+            if one.fin:
+                payload, self._fragments = bytes(self._fragments), bytearray()
+                self._came([(self._fragments_opcode, payload)])
 
     # What goes out
 
     def close(self, code: int, reason: str = "") -> None:
         """Begin the closing handshake, RFC 6455 §7.1.2."""
-        if not self.open:
-            return
-        self._protocol.send_close(code, reason)
-        closed = self._protocol.close_sent
-        assert closed is not None
-        self._row(OUT, CLOSE, closed.serialize(), (code, reason))
-        self._end()
+        self._say_close(code, reason)
         self._flush()
-        self._expect_end()
+
+    def _say_close(self, code: int, reason: str) -> None:
+        if self.open:
+            self._protocol.send_close(code, reason)
+            self._collect()
+            self._expect_end()
 
     def abort(self) -> None:
-        """End the TCP connection without a close frame."""
+        """End the TCP connection without a close frame, and without what the peer has not taken yet."""
         self._aborted = True
         self._out.clear()
         self._transport.abort()
 
-    def _end(self) -> None:
-        """Let the session end; nothing can be sent any more."""
-        if self.session is not None:
-            self.session.handle(Closed(), monotonic())
-        self.wake_at = None
+    def _drop(self) -> None:
+        """End the TCP connection without a close frame, after what was sent before."""
+        self._flush()
+        self._aborted = True
+        self._transport.close()
+        self._expect_end()
 
-    def _expect_end(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = self.listener.loop.call_later(CLOSE_SECONDS, self._give_up)
+    def _collect(self) -> None:
+        """Take over what the protocol has to say, and log the close frames."""
+        protocol = self._protocol
+        for data in protocol.data_to_send():
+            if data:
+                self._out.append(data)
+            else:
+                self._ending = True
+        received, sent = protocol.close_rcvd, protocol.close_sent
+        if received is not None and not self._close_in:
+            self._close_in = True
+            self._close_row(IN, received.code, received.reason)
+        if sent is not None and not self._close_out:
+            self._close_out = True
+            self._close_row(OUT, sent.code, sent.reason)
+            self._end()
 
     def _flush(self) -> None:
         """Write what the session and the protocol have to say, as one write."""
-        if self._lost:
-            return
         out, self._out = self._out, []
-        ended = False
-        for data in self._protocol.data_to_send():
-            if data:
-                out.append(data)
-            else:
-                ended = True
+        if self._lost or self._transport.is_closing():
+            return
         if out:
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
-        if ended and not self._transport.is_closing():
-            if self.record is not None and self._protocol.close_rcvd is None and self._protocol.close_sent:
-                # The protocol failed the connection: RFC 6455 §7.1.7.
-                failed = self._protocol.close_sent
-                self._row(OUT, CLOSE, failed.serialize(), (failed.code, failed.reason))
-                self._end()
-            self._held = False
+        if self._ending:
+            self._ending = False
             self._reading()
             if self._transport.can_write_eof():
                 # Not close(): with unread bytes the kernel would send a reset, which may overtake our close frame.
@@ -384,7 +378,7 @@ class Connection(asyncio.Protocol):
                 self._transport.close()
 
     def _reading(self) -> None:
-        """Read only while the session takes messages and the peer takes ours."""
+        """Read only while the session takes messages and the peer takes ours; and what ends the connection."""
         if self._transport.is_closing():
             return
         if (self._held or self._write_paused) and self._protocol.state is OPEN:
@@ -392,16 +386,47 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.resume_reading()
 
-    def _now_ns(self) -> int:
-        assert self.session is not None
-        return self.session.time_ns(monotonic())
+    # Its end
 
-    def _row(self, direction: int, opcode: int, payload: bytes, close: tuple[int, str] | None = None) -> int:
-        assert self.record is not None
-        now = monotonic()
-        time = self._now_ns()
-        self.listener.log.add(time, self.listener.elapsed_ns(now), self.record, direction, opcode, payload, close=close)
-        return time
+    def _end(self) -> None:
+        """Let the session end: nothing can be sent any more."""
+        if self.session is not None:
+            self.session.handle(Closed(), monotonic())
+        self.wake_at = None
+
+    def _ended(self, record: ConnectionRecord) -> None:
+        """Log the end of the TCP connection."""
+        protocol = self._protocol
+        closed = protocol.close_rcvd
+        if closed is None and protocol.eof_sent:
+            closed = protocol.close_sent  # we failed the connection: RFC 6455 §7.1.7
+        if closed is None:
+            self._row(OUT if self._aborted else IN, ABORT, b"")
+        self._end()
+        record.close_code, record.close_reason = (1006, "") if closed is None else (closed.code, closed.reason)
+        record.closed_ns = self._now_ns()
+
+    def _expect_end(self) -> None:
+        """Give the peer time to take what was sent and to end the TCP connection."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._unsent, self._stalls = self._transport.get_write_buffer_size(), 0
+        self._deadline = self.listener.loop.call_later(CLOSE_SECONDS, self._overdue)
+
+    def _overdue(self) -> None:
+        unsent = self._transport.get_write_buffer_size()
+        self._stalls = self._stalls + 1 if unsent == self._unsent else 0
+        self._unsent = unsent
+        if self._stalls >= (STALLS if unsent else 1):
+            self.abort()
+        else:
+            self._deadline = self.listener.loop.call_later(CLOSE_SECONDS, self._overdue)
+
+    def _late(self) -> None:
+        """End a TCP connection that sent no handshake in time."""
+        self._handshake.late()
+        self._knocked()
+        self._transport.abort()
 
     def forget(self) -> None:
         """In a forked child: give the socket's descriptor back without a word to the peer, who is the parent's."""
@@ -411,3 +436,22 @@ class Connection(asyncio.Protocol):
                 os.close(with_fd.fileno())
             except OSError:
                 return
+
+    # Rows
+
+    def _now_ns(self) -> int:
+        assert self.session is not None
+        return self.session.time_ns(monotonic())
+
+    def _close_row(self, direction: int, code: int, reason: str) -> None:
+        # 1005 stands for a close frame without a code, RFC 6455 §7.1.5.
+        payload = b"" if code == 1005 else code.to_bytes(2, "big") + reason.encode()
+        self._row(direction, CLOSE, payload, (code, reason))
+
+    def _row(self, direction: int, opcode: int, payload: bytes, close: tuple[int, str] | None = None) -> int:
+        assert self.record is not None
+        assert self.session is not None
+        now = monotonic()
+        time = self.session.time_ns(now)
+        self.listener.log.add(time, self.listener.elapsed_ns(now), self.record, direction, opcode, payload, close=close)
+        return time

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import anyio
 from anyio.from_thread import BlockingPortal
 
+from mockforge_nb.errors import ProtocolError
+
 T = TypeVar("T")
 
 try:
@@ -68,8 +70,16 @@ class LoopThread:
         """Return whether this is the loop's own thread."""
         return threading.current_thread() is self._thread
 
+    def responds(self, timeout: float) -> bool:
+        """Return whether the loop does something new within `timeout` (s); an author's callable may hold it."""
+        try:
+            self._portal.start_task_soon(lambda: None).result(timeout)
+        except (TimeoutError, RuntimeError):
+            return False
+        return True
+
     def close(self) -> None:
-        """Stop the loop and wait for its thread."""
+        """Stop the loop and wait for its thread, two seconds at most."""
         self._portal.start_task_soon(self._portal.stop, True)
         self._thread.join(2)
 
@@ -79,12 +89,24 @@ _loop: LoopThread | None = None
 
 
 def loop_thread() -> LoopThread:
-    """Return the process's loop thread; the first call starts it."""
+    """Return the process's loop thread; the first call starts it.
+
+    Raises:
+        ProtocolError: This is that thread: a callable of the mock's asks for a server.
+    """
     global _loop
+    if _loop is not None and _loop.on_loop():
+        raise ProtocolError("a server cannot be started by what runs on a server's own event loop")
     with _lock:
         if _loop is None:
             _loop = LoopThread()
         return _loop
+
+
+def stuck(timeout: float) -> bool:
+    """Return whether there is a loop thread that does nothing new within `timeout` (s)."""
+    loop = _loop
+    return loop is not None and not loop.responds(timeout)
 
 
 def close_loop() -> None:

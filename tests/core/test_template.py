@@ -160,6 +160,7 @@ def test_the_user_s_functions_and_values() -> None:
         render("{{price}} {{price()}} {{ price + 1 }} {{price 2 'x'}} {{ price(3) }} {{desk.name}}")
         == '9 9 10 [9,2,"x"] [9,3] FX'
     )
+    assert render("{{price 2 | length}} {{ price if price else 1 }} {{ price - 1 }}") == "2 9 8"
     assert value("{{price}}") == 9
     assert render("{% for price in [1] %}{{price}}{% endfor %}{{ price is defined }}") == "1true"
     assert failed("{{bad}}") == failed("{{ bad + 1 }}") == "bad() raised ZeroDivisionError: division by zero"

@@ -321,6 +321,7 @@ def test_columns_chooses_and_orders() -> None:
         (["w"], "columns: 'w' is no column (valid: 't', 'v')"),
         (["tt"], "columns: 'tt' is no column; did you mean 't'? (valid: 't', 'v')"),
         ([], "columns: [] chooses nothing; valid: at least one name"),
+        (5, "columns: 5 is no list of names"),
         ("v", "columns: 'v' is one text; valid: a list, such as ['v']"),
         (["v", "t", "v"], "columns: ['v', 't', 'v'] names 'v' twice"),
     ],
