@@ -544,12 +544,12 @@ def test_converting_while_another_thread_appends(clear: bool) -> None:
             turns = 0
             while not ended.is_set():
                 frame = traffic.df
-                consistent(frame)
+                consistent(frame.iloc[-1000:])
                 if not clear:
                     assert len(frame) >= len(before)
                     assert frame["time"].iloc[: len(before)].equals(before["time"])
                     assert frame["size"].iloc[: len(before)].equals(before["size"])
-                elif turns % 5 == 4:
+                elif turns % 3 == 2:
                     traffic.clear()
                 before = frame
                 turns += 1
@@ -581,4 +581,5 @@ def consistent(frame: pd.DataFrame) -> None:
     there = came & frame["text"].notna().to_numpy()
     for text, own in zip(frame["text"][there], number[there], strict=True):
         assert text == str(own) * (1 + own % 50)
-    assert frame["text"][~came].tolist() == ["x", "yy"] * (len(frame[~came]) // 2)
+    burst = frame[~came]
+    assert (burst["text"] == burst["step"].map({0: "x", 1: "yy"})).all()

@@ -1,7 +1,8 @@
-"""One connection's way through a program: what is due, what is waited for, and when."""
+"""One connection's way through a program: what is due, what is waited for, and what follows."""
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass
@@ -19,10 +20,34 @@ INBOX_MESSAGES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Steps that are due: from `first` to before `last`; one step, unless all are plain."""
+    """Steps that are due, from `first` to before `last`: one step, or several that are plain.
+
+    `due` (s) and `script_ms` are the first step's; `again`: it is a repetition of a step that was played before.
+    """
 
     first: int
     last: int
+    due: float
+    script_ms: float
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """Step `index` waited in vain; `heard` is what came last and did not match."""
+
+    index: int
+    heard: Message | None
+
+
+@dataclass(order=True, slots=True)
+class _Repeat:
+    """A step that is sent again: when next, which, and how often still (None: without end)."""
+
+    due: float
+    index: int
+    script_ms: float
+    left: int | None
 
 
 class Player:
@@ -31,16 +56,16 @@ class Player:
     A step is due its time less the time of the step before it, after that step was due; after a wait, after the
     match. So waiting does not count, and the later steps keep their distance. Both times of a step, the driver's
     (s) and the script's (ms, the same on every run), are linear in its time in the program and are anchored at the
-    round's start and at each wait: no rounding error adds up, however the steps were cut into runs.
+    round's start, at each wait and at each jump: no rounding error adds up, however the steps were cut into runs.
 
     Attributes:
         index: The next step.
         round: How many rounds are over.
-        done: Whether the last round is over.
+        done: Whether the last round is over; repetitions may still be due.
         message: The client's message that ended the last wait.
+        match: What the wait's pattern found in it; None: there was no pattern.
         start_ms: The script's time (ms) at which the program's time 0 stands, or would stand.
         scale: What the program's times are multiplied by.
-        match: What the wait's pattern found in it; None: there was no pattern.
     """
 
     def __init__(self, replay: Replay, now: float, head: PlayHead) -> None:
@@ -51,14 +76,190 @@ class Player:
         self.message: Message | None = None
         self.match: Match | None = None
         self.scale = 1 / replay.speed
+        self.start_ms = 0.0
+        self._origin = now  # the driver's time at which the program's time 0 stands, or would stand
         self._rounds = replay.rounds
         self._inbox: deque[Message] = deque(maxlen=INBOX_MESSAGES)
         self._waits = self.program.waits
         self._matched = False
-        self._origin = now  # the driver's time at which the program's time 0 stands, or would stand
-        self.start_ms = 0.0
+        self._since: float | None = None  # when the wait began
+        self._heard: Message | None = None
+        self._repeats: list[_Repeat] = []
         if replay.shared:
             self._join(now, head)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left but what repeats without end."""
+        return self.done and all(each.left is None for each in self._repeats)
+
+    # Times
+
+    def script_ms(self, index: int) -> float:
+        """Return the script's time of step `index` of this round: its time without waiting, by the speed."""
+        return self.start_ms + self.program.at[index] * self.scale
+
+    def due_of(self, index: int) -> float:
+        """Return the driver's time (s) at which step `index` of this round is due."""
+        return self._origin + self.program.at[index] * self.scale / 1000
+
+    def due(self) -> float | None:
+        """Return when there is something to do (s); None: not before the client says something, or never."""
+        repeat = self._repeats[0].due if self._repeats else None
+        if self.done:
+            return repeat
+        if self._waits and not self._matched and (step := self.program.steps[self.index]).waits:
+            if step.timeout_ms is None or self._since is None:
+                return repeat
+            main = self._since + step.timeout_ms / 1000
+        else:
+            main = self.due_of(self.index)
+        return main if repeat is None else min(main, repeat)
+
+    def _elapsed(self, now: float) -> float:
+        """Return the program's time (ms) at the driver's time `now`; never for an infinite speed."""
+        return (now - self._origin) * 1000 / self.scale
+
+    def _rebase(self, index: int, due: float, script_ms: float) -> None:
+        """Let the time of step `index` of the program stand at `due` (s) and `script_ms`."""
+        at = self.program.at[index] if index >= 0 else 0.0
+        self._origin = due - at * self.scale / 1000
+        self.start_ms = script_ms - at * self.scale
+
+    # Waiting
+
+    def receive(self, message: Message) -> None:
+        """Keep a client's message for the waits of the script."""
+        if self._waits and not self.done:
+            self._inbox.append(message)
+
+    def _wait(self, now: float) -> bool:
+        """Return whether the next step may go on: the first queued message that matches ends its wait."""
+        step = self.program.steps[self.index]
+        if self._matched or not step.waits:
+            return True
+        if self._since is None:
+            self._since, self._heard = now, None
+        pattern = step.expected
+        while self._inbox and not self._matched:
+            message = self._inbox.popleft()
+            found = None if pattern is None else pattern.match(message)
+            if pattern is None or found is not None:
+                self.message, self.match, self._matched = message, found, True
+                # An expected message takes no time of its own: the step stands where it came.
+                before = self.index - 1
+                script = self.script_ms(before) if before >= 0 else self.start_ms
+                self._rebase(self.index if step.dir == "in" else before, now, script)
+            else:
+                self._heard = message
+        return self._matched
+
+    # Going on
+
+    def take(self, now: float, *, most: int, together: bool = True) -> Run | TimedOut | None:
+        """Return what is due at `now`, and go on behind it; None: nothing is.
+
+        Args:
+            now: The driver's time (s).
+            most: How many steps are taken at most.
+            together: Whether plain steps of different times may leave in one run.
+        """
+        waiting = not self.done and self._waits and not self._wait(now)
+        if self._repeats and self._repeats[0].due <= now:
+            behind = self.done or waiting or self._repeats[0].due <= self.due_of(self.index)
+            if behind:
+                return self._repeat()
+        if self.done:
+            return None
+        if waiting:
+            return self._time_out(now)
+        first = self.index
+        due, script_ms = self.due_of(first), self.script_ms(first)
+        if due > now:
+            return None
+        if not (self.program.plain or self.program.steps[first].plain):
+            last = first + 1
+            self._begin_repeating(first, due, script_ms)
+        else:
+            last = min(self.program.block_of(first)[1], first + most)
+            if self._repeats:
+                last = first + 1
+            elif not together:
+                last = self.program.due_end(first, last, self.program.at[first])
+            elif self.scale > 0:
+                last = max(first + 1, self.program.due_end(first, last, self._elapsed(now)))
+        self._leave(last)
+        return Run(first, last, due, script_ms)
+
+    def _leave(self, index: int) -> None:
+        self.index, self._matched, self._since = index, False, None
+
+    def _time_out(self, now: float) -> TimedOut | None:
+        step = self.program.steps[self.index]
+        if step.timeout_ms is None or self._since is None or now < self._since + step.timeout_ms / 1000:
+            return None
+        index = self.index
+        if step.on_timeout in self.program.ids:
+            before = max(0, index - 1)
+            self._jump(before, self.program.ids[step.on_timeout], now, self.script_ms(before) if index else 0.0)
+        else:
+            self.done = True
+        return TimedOut(index, self._heard)
+
+    def _begin_repeating(self, index: int, due: float, script_ms: float) -> None:
+        step = self.program.steps[index]
+        self._repeats = [each for each in self._repeats if each.index != index]
+        if step.every_ms is not None and step.repeat != 1:
+            every = step.every_ms * self.scale
+            left = None if step.repeat is None else step.repeat - 1
+            self._repeats.append(_Repeat(due + every / 1000, index, script_ms + every, left))
+        heapq.heapify(self._repeats)
+
+    def _repeat(self) -> Run:
+        each = self._repeats[0]
+        run = Run(each.index, each.index + 1, each.due, each.script_ms, again=True)
+        left = None if each.left is None else each.left - 1
+        if left == 0:
+            heapq.heappop(self._repeats)
+        else:
+            every = (self.program.steps[each.index].every_ms or 0.0) * self.scale
+            again = _Repeat(each.due + every / 1000, each.index, each.script_ms + every, left)
+            heapq.heapreplace(self._repeats, again)
+        return run
+
+    def follow(self, index: int) -> None:
+        """Go on behind step `index`, which was played: by its branches, to its next step, or to the one behind it."""
+        step = self.program.steps[index]
+        if step.ends:
+            self.done = True
+            return
+        target = step.next_step
+        if self.message is not None:
+            for branch in step.branches:
+                if branch.pattern.match(self.message) is not None:
+                    target = branch.goto
+                    break
+        if target is not None:
+            self._jump(index, self.program.ids[target], self.due_of(index), self.script_ms(index))
+
+    def _jump(self, before: int, target: int, due: float, script_ms: float) -> None:
+        gap = self.program.gap(before, target) * self.scale
+        self._rebase(target, due + gap / 1000, script_ms + gap)
+        self._leave(target)
+
+    def turn(self) -> None:
+        """Begin the next round once the last step of this one was taken, or end."""
+        if self.index == len(self.program) and not self.done:
+            self._next_round()
+
+    def _next_round(self) -> None:
+        self.round += 1
+        if self._rounds is not None and self.round >= self._rounds:
+            self.done = True
+            return
+        self.index = 0
+        self._origin += self.program.period * self.scale / 1000
+        self.start_ms += self.program.period * self.scale
 
     def _join(self, now: float, head: PlayHead) -> None:
         """Enter a replay that others already watch: the next step is the first that is not yet past."""
@@ -77,90 +278,3 @@ class Player:
                 self.start_ms += skip * period
             self._next_round()
             self.index = bisect_left(self.program.at, self._elapsed(now))
-
-    def _elapsed(self, now: float) -> float:
-        """Return the program's time (ms) at the driver's time `now`; never for an infinite speed."""
-        return (now - self._origin) * 1000 / self.scale
-
-    def _next_round(self) -> None:
-        self.round += 1
-        if self._rounds is not None and self.round >= self._rounds:
-            self.done = True
-            return
-        self.index = 0
-        self._origin += self.program.period * self.scale / 1000
-        self.start_ms += self.program.period * self.scale
-
-    def script_ms(self, index: int) -> float:
-        """Return the script's time of step `index` of this round: its time without waiting, by the speed."""
-        return self.start_ms + self.program.at[index] * self.scale
-
-    def due_of(self, index: int) -> float:
-        """Return the driver's time (s) at which step `index` of this round is due."""
-        return self._origin + self.program.at[index] * self.scale / 1000
-
-    def due(self) -> float | None:
-        """Return when the next step is due (s); None: it waits for the client, or there is none."""
-        if self.done or (self._waits and not self._matched and self.program.steps[self.index].waits):
-            return None
-        return self.due_of(self.index)
-
-    def receive(self, message: Message) -> None:
-        """Keep a client's message for the waits of the script."""
-        if self._waits and not self.done:
-            self._inbox.append(message)
-
-    def _wait(self, now: float) -> bool:
-        """Return whether the next step may go on: the first queued message that matches ends its wait."""
-        step = self.program.steps[self.index]
-        if self._matched or not step.waits:
-            return True
-        pattern = step.expected
-        while self._inbox and not self._matched:
-            message = self._inbox.popleft()
-            found = None if pattern is None else pattern.match(message)
-            if pattern is None or found is not None:
-                self.message, self.match, self._matched = message, found, True
-                self._rebase(now)
-        return self._matched
-
-    def _rebase(self, now: float) -> None:
-        """Let the time go on at `now`, from where the step before the next one stands.
-
-        An expected message takes no time of its own: it stands where it came.
-        """
-        step = self.program.steps[self.index]
-        here = self.index if step.dir == "in" else self.index - 1
-        at = self.program.at[here] if here >= 0 else 0.0
-        script = self.script_ms(self.index - 1) if self.index else self.start_ms
-        self._origin = now - at * self.scale / 1000
-        self.start_ms = script - at * self.scale
-
-    def take(self, now: float, *, most: int, together: bool = True) -> Run | None:
-        """Return the next steps that are due at `now`, and go on behind them; None: nothing is.
-
-        Args:
-            now: The driver's time (s).
-            most: How many steps are taken at most.
-            together: Whether plain steps of different times may leave in one run.
-        """
-        if self.done or (self._waits and not self._wait(now)) or self.due_of(self.index) > now:
-            return None
-        first = self.index
-        if not (self.program.plain or self.program.steps[first].plain):
-            last = first + 1
-        else:
-            last = min(self.program.block_of(first)[1], first + most)
-            if not together:
-                last = self.program.due_end(first, last, self.program.at[first])
-            elif self.scale > 0:
-                last = max(first + 1, self.program.due_end(first, last, self._elapsed(now)))
-        self._matched = False
-        self.index = last
-        return Run(first, last)
-
-    def turn(self) -> bool:
-        """Begin the next round once the last step of this one was taken; return whether that was the last round."""
-        if self.index == len(self.program):
-            self._next_round()
-        return self.done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -20,6 +20,9 @@ BLOCK_BYTES = 65_536
 
 BLOCK_STEPS = 512
 """At most how many steps are framed together."""
+
+ON_TIMEOUT = ("fail", "close")
+"""What may follow a wait in vain, beside a jump."""
 
 KEPT_BYTES = 64 * 2**20
 """How many bytes of frames a program keeps for its next connection."""
@@ -59,6 +62,30 @@ def to_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A conditional jump: to the step `goto`, if the message that ended the wait matches.
+
+    `word` is the plain word that a ``branches`` key was written as; None: an ``on_match`` entry.
+    """
+
+    pattern: Pattern
+    goto: str
+    word: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """What a client's message must be like.
+
+    `expected` True: the pattern matches, False: it does not, anything else: what it finds equals this.
+    """
+
+    pattern: Pattern
+    expected: Any = True
+    description: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One entry of a script.
@@ -66,9 +93,21 @@ class Step:
     Attributes:
         ts: Milliseconds from the script's start; None: right after the step before.
         dir: ``out``: sent to the client. ``in``: expected from the client.
-        payload: What is sent, or for ``in`` shown as what is expected; None: nothing.
+        payload: What is sent, or for ``in`` what is expected; None: nothing.
         wait_for: Before it is sent, a client message must match.
-        match: For ``in``: what the client message must match; None: anything does.
+        match: For ``in``: what the client message must match.
+        how: For ``in``: how its payload is compared.
+        timeout_ms: How long it waits; None: without end.
+        on_timeout: What follows a wait in vain: ``fail``, ``close``, or the id of the step to go on with.
+        step_id: What jumps call it.
+        branches: Jumps that are tried in order once it was sent; else `next_step`; else the step behind it.
+        next_step: The id of the step to go on with.
+        assertions: What the message that it waited for must be like.
+        close: The close code to close with after it; None: it does not close.
+        reason: The close's reason.
+        error: Whether the TCP connection ends after it, without a close frame.
+        repeat: How often it is sent in all, every `every_ms`, beside the steps behind it; None: without end.
+        every_ms: The time between two of these; None: it is sent once.
         line: The line of the file it came from, from 1; 0: from no file.
     """
 
@@ -77,6 +116,18 @@ class Step:
     payload: Payload | None = None
     wait_for: Pattern | None = None
     match: Pattern | None = None
+    how: Literal["regex", "exact", "json", "any"] = "any"
+    timeout_ms: float | None = None
+    on_timeout: str = "fail"
+    step_id: str | None = None
+    branches: tuple[Branch, ...] = ()
+    next_step: str | None = None
+    assertions: tuple[Assertion, ...] = ()
+    close: int | None = None
+    reason: str = ""
+    error: bool = False
+    repeat: int | None = 1
+    every_ms: float | None = None
     line: int = 0
 
     @property
@@ -90,9 +141,33 @@ class Step:
         return self.match if self.dir == "in" else self.wait_for
 
     @property
+    def ends(self) -> bool:
+        """Whether the connection ends after it."""
+        return self.close is not None or self.error
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The ids of the steps that it may jump to."""
+        jumps = [branch.goto for branch in self.branches]
+        if self.next_step is not None:
+            jumps.append(self.next_step)
+        if self.on_timeout not in ON_TIMEOUT:
+            jumps.append(self.on_timeout)
+        return tuple(jumps)
+
+    @property
     def plain(self) -> bool:
-        """Whether it only sends bytes that are the same for every connection."""
-        return not self.waits and self.payload is not None and self.payload.template is None
+        """Whether it only sends bytes that are the same for every connection, and the script goes straight on."""
+        return (
+            self.payload is not None
+            and self.payload.template is None
+            and not self.waits
+            and not self.ends
+            and not self.assertions
+            and not self.branches
+            and self.next_step is None
+            and self.every_ms is None
+        )
 
 
 class StepSource(Protocol):
@@ -150,11 +225,13 @@ class Program:
 
     Attributes:
         steps: The steps, in order.
-        at: When each is due, in ms from the start: never decreasing (a step that asks for less than the step
-            before it has is due with it).
+        at: When each is due, in ms from the start, if none waits or jumps: never decreasing (a step that asks for
+            less than the step before it has is due with it).
         period: How long one round takes when the program is looped, in ms.
         name: What errors call it: its file or ``<DataFrame>``.
         plain: Whether every step only sends the same bytes to every connection.
+        ids: Where the steps with an id stand.
+        delays: Whether `ts` is the pause before each step, not its time from the start.
     """
 
     steps: StepSource
@@ -162,30 +239,54 @@ class Program:
     period: float
     name: str = "<script>"
     plain: bool = True
+    ids: Mapping[str, int] = field(default_factory=dict)
+    delays: bool = False
+    _times: Sequence[float] = field(default=(), repr=False)
     _bounds: list[int] = field(default_factory=list, repr=False)
     _blocks: dict[int, Block] = field(default_factory=dict, repr=False)
     _kept: int = field(default=0, repr=False)
 
     @classmethod
-    def of(cls, steps: Sequence[Step], name: str = "<script>") -> Program:
+    def of(cls, steps: Sequence[Step], name: str = "<script>", *, delays: bool = False) -> Program:
         """Build a program of steps; a step without `ts` is due with the one before it."""
         at: list[float] = []
+        times: list[float] = []
         due = previous = 0.0
         for step in steps:
-            ts = previous if step.ts is None else step.ts
-            due += max(0.0, ts - previous)
-            previous = ts
+            if delays:
+                due += step.ts or 0.0
+            else:
+                ts = previous if step.ts is None else step.ts
+                due += max(0.0, ts - previous)
+                previous = ts
+                times.append(ts)
             at.append(due)
         bounds, count, size = [], 0, 0
         for index, step in enumerate(steps):
             # A block holds neighbours that are all plain, or one step that is not.
-            if not index or not step.plain or not steps[index - 1].plain or count == BLOCK_STEPS or size >= BLOCK_BYTES:
+            full = count == BLOCK_STEPS or size >= BLOCK_BYTES
+            if not index or not step.plain or not steps[index - 1].plain or full:
                 bounds.append(index)
                 count = size = 0
             count += 1
             if step.plain and step.payload is not None and not isinstance(step.payload.value, (dict, list)):
                 size += len(step.payload.literal())
-        return cls(tuple(steps), at, due, name, all(step.plain for step in steps), bounds)
+        ids = {step.step_id: index for index, step in enumerate(steps) if step.step_id is not None}
+        plain = all(step.plain for step in steps)
+        return cls(tuple(steps), at, due, name, plain, ids, delays, times, bounds)
+
+    def gap(self, before: int, after: int) -> float:
+        """Return how long after step `before` step `after` is due when it is jumped to, in ms."""
+        if self.delays:
+            return self.at[after] - (self.at[after - 1] if after else 0.0)
+        times = self._times or self.at
+        return max(0.0, times[after] - times[before])
+
+    @property
+    def backwards(self) -> int | None:
+        """The first step whose `ts` is less than that of the step before it; None: there is none."""
+        times = self._times
+        return next((i for i in range(1, len(times)) if times[i] < times[i - 1]), None)
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -193,7 +294,8 @@ class Program:
     @property
     def waits(self) -> bool:
         """Whether any step waits for the client."""
-        return not self.plain and any(self.steps[i].waits for i in range(len(self)))
+        # A table's rows wait for nobody, and there may be millions.
+        return not self.plain and isinstance(self.steps, tuple) and any(step.waits for step in self.steps)
 
     @property
     def variables(self) -> frozenset[str]:

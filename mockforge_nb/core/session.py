@@ -9,6 +9,8 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from mockforge_nb.errors import ExpectationError, ExpectationTimeoutError
+
 from .conditions import Line
 from .events import (
     NAN,
@@ -16,6 +18,7 @@ from .events import (
     Close,
     Closed,
     Command,
+    Drop,
     Event,
     Failed,
     Opened,
@@ -31,8 +34,8 @@ from .events import (
 )
 from .message import Message
 from .plan import Echo, Plan, PlayHead, Replay
-from .player import Player
-from .program import BLOCK_BYTES, Step, to_json
+from .player import Player, Run, TimedOut
+from .program import BLOCK_BYTES, Assertion, Payload, Step, to_json
 from .template import Context, JsonTemplate, stream
 
 TURN_MESSAGES = 256
@@ -83,13 +86,13 @@ class Session:
         self._head = head or PlayHead()
         self._player: Player | None = None
         self._line: Line | None = None
-        self._queue: deque[tuple[float, Send | Close]] = deque()
+        self._queue: deque[tuple[float, Send | Close | Drop]] = deque()
         self._queued = 0
         self._context: Context | None = None
         self._script_ms = 0.0
         self._wake: float | None = None
         self.state: dict[str, Any] = {}
-        self._open = self._paused = self._held = False
+        self._open = self._paused = self._held = self._ended = False
         self._configure(plan)
 
     def _configure(self, plan: Plan) -> None:
@@ -139,6 +142,7 @@ class Session:
 
     def _start(self, now: float) -> None:
         behaviour = self.plan.behaviour
+        self._ended = False
         self._player = Player(behaviour, now, self._head) if isinstance(behaviour, Replay) else None
 
     def _receive(self, messages: list[Message], now: float, out: list[Command]) -> None:
@@ -154,7 +158,7 @@ class Session:
 
     # What leaves
 
-    def _offer(self, command: Send | Close, due: float, out: list[Command]) -> None:
+    def _offer(self, command: Send | Close | Drop, due: float, out: list[Command]) -> None:
         """Put a message that is due at `due` on its way: straight out, or into the queue."""
         if self._line is None and not self._queue and not self._paused:
             out.append(command)
@@ -216,7 +220,7 @@ class Session:
     def _play(self, now: float, out: list[Command]) -> int:
         """Take the script's next run and put it on its way; return about how many bytes it was, 0 for none."""
         player = self._player
-        if player is None or player.done:
+        if player is None:
             return 0
         direct = self._line is None and not self._queue
         if not direct and not self._room():
@@ -225,46 +229,93 @@ class Session:
         run = player.take(now, most=1 << 30 if direct else TURN_MESSAGES, together=not clocked)
         if run is None:
             return 0
-        program = player.program
-        size = 1
-        self._script_ms = player.script_ms(run.last - 1)
-        if not program.plain and not (step := program.steps[run.first]).plain:
-            size += self._step(step, run.first, player, now, out)
-        elif direct:
-            frames = program.block(run.first).slice(run.first, run.last)
-            size += len(frames)
-            out.append(Burst(program, run.first, run.last, frames, player.start_ms, player.scale))
+        if isinstance(run, TimedOut):
+            size = self._timed_out(run, player, now, out)
+        elif not player.program.plain and not (step := player.program.steps[run.first]).plain:
+            size = self._step(step, run, player, now, out)
         else:
-            for index in range(run.first, run.last):
-                payload = program.payload(index)
-                size += len(payload) + MESSAGE_COST
-                send = Send(program.opcode(index), payload, index, player.script_ms(index))
-                self._offer(send, player.due_of(index), out)
-        if player.turn() and isinstance(self.plan.behaviour, Replay) and self.plan.behaviour.then == "close":
-            self._offer(Close(1000), now, out)
+            size = self._plain(run, player, out, direct=direct)
+        player.turn()
+        if player.over and not self._ended:
+            self._ended = True
+            if isinstance(self.plan.behaviour, Replay) and self.plan.behaviour.then == "close":
+                self._offer(Close(1000), now, out)
         return size
 
-    def _step(self, step: Step, index: int, player: Player, now: float, out: list[Command]) -> int:
-        """Send one step that is rendered for this connection; return about how many bytes it was."""
-        payload = step.payload
-        if step.dir == "in" or payload is None:
-            return 1
-        try:
-            data = payload.literal() if payload.template is None else self._render(step, index, player, now)
-        except Exception as error:  # noqa: BLE001  # whatever a user's function raises is the author's error
-            out.append(Failed(error, index))
-            return 1
-        self._offer(Send(payload.opcode, data, index, player.script_ms(index)), player.due_of(index), out)
-        return len(data) + MESSAGE_COST
+    def _plain(self, run: Run, player: Player, out: list[Command], *, direct: bool) -> int:
+        """Send steps that are the same for every connection, framed beforehand where nothing delays them."""
+        program = player.program
+        self._script_ms = player.script_ms(run.last - 1)
+        if direct:
+            frames = program.block(run.first).slice(run.first, run.last)
+            out.append(Burst(program, run.first, run.last, frames, player.start_ms, player.scale))
+            return len(frames)
+        size = 0
+        for index in range(run.first, run.last):
+            payload = program.payload(index)
+            size += len(payload) + MESSAGE_COST
+            send = Send(program.opcode(index), payload, index, player.script_ms(index))
+            self._offer(send, player.due_of(index), out)
+        return size
 
-    def _render(self, step: Step, index: int, player: Player, now: float) -> bytes:
-        payload = step.payload
-        assert payload is not None
+    def _step(self, step: Step, run: Run, player: Player, now: float, out: list[Command]) -> int:
+        """Do all that one step says; return about how many bytes it sent."""
+        index, size = run.first, MESSAGE_COST
+        self._script_ms = run.script_ms
+        if step.dir == "out" and step.payload is not None:
+            try:
+                payload = step.payload
+                data = payload.literal() if payload.template is None else self._render(payload, run, player, now)
+                self._offer(Send(payload.opcode, data, index, run.script_ms), run.due, out)
+                size += len(data)
+            except Exception as error:  # noqa: BLE001  # whatever a user's function raises is the author's error
+                out.append(Failed(error, index))
+        if run.again:
+            return size
+        try:
+            for assertion in step.assertions:
+                self._assert(assertion, player.message, index, out)
+            player.follow(index)
+        except Exception as error:  # noqa: BLE001  # a predicate is the author's too; the script goes straight on
+            out.append(Failed(error, index))
+        if step.ends:
+            self._ended = True
+            self._offer(Drop() if step.error else Close(step.close or 1000, step.reason), run.due, out)
+        return size
+
+    def _assert(self, assertion: Assertion, message: Message | None, index: int, out: list[Command]) -> None:
+        """Check the message that the step waited for; what does not hold is kept for `server.check()`."""
+        found = None if message is None else assertion.pattern.match(message)
+        wanted = assertion.expected
+        if isinstance(wanted, bool):
+            holds = (found is not None) is wanted
+            problem = f"{'does not match' if wanted else 'matches'} {assertion.pattern.source}"
+        else:
+            got = None if found is None else found.value if found.value is not None else found.get(1, found[0])
+            holds = found is not None and got == wanted
+            problem = f"{assertion.pattern.source} gives {got!r}, not {wanted!r}"
+        if not holds:
+            title = f"{assertion.description}: " if assertion.description else ""
+            out.append(Failed(ExpectationError(f"{title}{message!r} {problem}"), index))
+
+    def _timed_out(self, wait: TimedOut, player: Player, now: float, out: list[Command]) -> int:
+        step = player.program.steps[wait.index]
+        if step.on_timeout == "fail":
+            wanted = f"a message that matches {step.expected.source}" if step.expected is not None else "a message"
+            heard = f"; the last that came was {wait.heard!r}" if wait.heard is not None else "; nothing came"
+            text = f"step {step.step_id or wait.index}: {wanted} did not come within {step.timeout_ms:g} ms{heard}"
+            out.append(Failed(ExpectationTimeoutError(text), wait.index))
+        elif step.on_timeout == "close":
+            self._ended = True
+            self._offer(Close(1000, "timed out"), now, out)
+        return MESSAGE_COST
+
+    def _render(self, payload: Payload, run: Run, player: Player, now: float) -> bytes:
         assert payload.template is not None
         behaviour = self.plan.behaviour
         if isinstance(behaviour, Replay) and behaviour.shared:
             # All who watch one play-head read the same text, also who joined late.
-            key = f"template {player.round} {index}"
+            key = f"template {player.round} {run.first} {run.script_ms}"
             context = self._make_context(Identity(self.who.seed, self.who.path, 0), key)
         else:
             context = self._context = self._context or self._make_context(self.who, "template")
@@ -272,7 +323,7 @@ class Session:
         if clock is None:
             context.now_ns = self.who.epoch_ns + int(now * 1e9)
         else:
-            context.now_ns = clock + int(player.script_ms(index) * 1e6)
+            context.now_ns = clock + int(run.script_ms * 1e6)
         context.message, context.match, context.row = player.message, player.match, payload.row
         context.state = self.state
         if isinstance(payload.template, JsonTemplate):

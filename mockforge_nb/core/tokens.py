@@ -1,94 +1,31 @@
 """The tokens of templates: what they read, what they draw, and how their values are written.
 
 A token means the same wherever it stands, so each is one function over a `Context`: templates of plain tokens call
-it straight away (`plain`), and Jinja calls it for those that need Jinja (`roots`).
+it straight away (`plain`), and Jinja calls it for those that need Jinja (`ROOTS`).
 """
 
 from __future__ import annotations
 
 import json
 import math
-import random
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from mockforge_nb.errors import OptionError, nearest
 
-from .match import Match, Pattern, jsonpath
+from .context import Context, faker_generator
+from .jsonpath import jsonpath
 from .message import NOT_JSON, Message
+from .pattern import Match, Pattern
 from .program import to_json
-
-if TYPE_CHECKING:
-    from faker import Generator
 
 
 class MissingError(LookupError):
     """A name that a template reads and that is not there; its text is a clause for the author."""
-
-
-class Context:
-    """What a template reads; one for each connection, its fields set anew before each render.
-
-    Attributes:
-        now_ns: The time at which ``{{now}}`` stands, in ns since the epoch (UTC).
-        key: What the random stream is made from: the arguments of `stream`.
-        seq: How many messages with a ``{{seq}}`` were rendered; the renderer counts.
-        message: The client's message that is answered.
-        match: What the pattern that took it found.
-        state: The connection's state.
-        path: The parameters of the route's path.
-        query: The handshake's query.
-        headers: The handshake's headers; a template reads them in any case, and ``_`` for ``-``.
-        row: The table's row.
-        connection: The connection's number.
-        names: The user's functions and values.
-    """
-
-    __slots__ = (
-        "_faker", "_rng", "connection", "headers", "key", "match", "message", "names", "now_ns", "path", "query",
-        "row", "seq", "state",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        *,
-        now_ns: int = 0,
-        key: tuple[int, str, int, str] = (0, "", 0, "template"),
-        message: Message | None = None,
-        match: Match | None = None,
-        state: dict[str, Any] | None = None,
-        path: Mapping[str, str] | None = None,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        row: Mapping[Any, Any] | None = None,
-        connection: int = 0,
-        names: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.now_ns, self.key, self.seq = now_ns, key, 0
-        self.message, self.match, self.row = message, match, row
-        self.state = {} if state is None else state
-        self.path, self.query, self.headers = path or {}, query or {}, headers or {}
-        self.connection, self.names = connection, names or {}
-        self._rng: random.Random | None = None
-        self._faker: Generator | None = None
-
-    @property
-    def rng(self) -> random.Random:
-        """The connection's stream for templates; made on first use, as most connections draw nothing."""
-        if self._rng is None:
-            self._rng = stream(*self.key)
-        return self._rng
-
-
-def stream(seed: int, path: str, connection: int, purpose: str) -> random.Random:
-    """Return the random numbers of one purpose on one connection, independent of all others."""
-    key = json.dumps([seed, path, connection, purpose]).encode()
-    return random.Random(int.from_bytes(blake2b(key, digest_size=16).digest()))
 
 
 # How values are written
@@ -191,18 +128,10 @@ def choice(ctx: Context, *values: Any) -> Any:
 
 def fake(ctx: Context, provider: str, *args: Any) -> Any:
     """Return what a provider of Faker makes, drawn from the connection's stream."""
-    if ctx._faker is None:
-        ctx._faker = _generator()
-    if provider not in vars(ctx._faker):
-        raise MissingError(f"Faker has no provider {provider!r}{nearest(provider, vars(ctx._faker))}")
-    ctx._faker.random = ctx.rng
-    return getattr(ctx._faker, provider)(*args)
-
-
-def _generator() -> Generator:
-    from faker import Factory
-
-    return Factory.create("en_US")
+    faker = ctx.faker
+    if provider not in vars(faker):
+        raise MissingError(f"Faker has no provider {provider!r}{nearest(provider, vars(faker))}")
+    return getattr(faker, provider)(*args)
 
 
 def find(ctx: Context, path: str) -> Any:
@@ -348,7 +277,7 @@ def _ordered(kind: type | tuple[type, ...], what: str, args: list[Any]) -> str |
 def _faker_problem(args: list[Any]) -> str | None:
     if not args or not isinstance(args[0], str):
         return "wants the name of a provider"
-    known = [name for name in vars(_generator()) if not name.startswith("_")]
+    known = [name for name in vars(faker_generator()) if not name.startswith("_")]
     return None if args[0] in known else f"has no provider {args[0]!r}{nearest(args[0], known)}"
 
 

@@ -27,13 +27,9 @@ OPTIONS: dict[str, Any] = {"proxy": None, "max_size": None, "close_timeout": 1}
 
 def wire_form(data: object) -> str | bytes:
     """Return what is sent for `data`: text and bytes as they are, anything else as JSON text."""
-    return (
-        bytes(data)
-        if isinstance(data, (bytes, bytearray, memoryview))
-        else data
-        if isinstance(data, str)
-        else to_json(data)
-    )
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    return data if isinstance(data, str) else to_json(data)
 
 
 def _nothing(url: str, timeout: float | None) -> ExpectationTimeoutError:

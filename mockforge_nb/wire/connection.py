@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
 import logging
 import os
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
-from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
@@ -31,12 +30,13 @@ from mockforge_nb.core.events import (
     Woke,
 )
 from mockforge_nb.core.log import ABORT, HANDSHAKE, IN, OUT, ConnectionRecord
-from mockforge_nb.core.message import BINARY, CLOSE, PING, PONG, TEXT, Message
+from mockforge_nb.core.message import CLOSE, PING, PONG, Message
 from mockforge_nb.core.program import frame
 from mockforge_nb.core.session import Session
 
 from .frames import FrameReader
 from .handshake import Handshake
+from .journal import Journal, refused
 
 if TYPE_CHECKING:
     from .listener import Listener
@@ -52,8 +52,6 @@ _SILENT = logging.getLogger("mockforge_nb.wire")
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 _SILENT.setLevel(logging.CRITICAL)
-
-_utf8 = codecs.getincrementaldecoder("utf-8")
 
 
 class Connection(asyncio.Protocol):
@@ -75,14 +73,14 @@ class Connection(asyncio.Protocol):
         self._protocol = ServerProtocol(max_size=most, logger=_SILENT)
         self._handshake = Handshake(self._protocol, listener)
         self._frames = FrameReader(self._protocol, most)
+        self.journal: Journal  # once the handshake is done
+        self._refused = False
         self._messages: list[Message] = []  # came, and the session was not told yet
-        self._fragments = bytearray()
-        self._fragments_opcode = TEXT
-        self._decoder = _utf8()
         self._out: list[bytes | memoryview] = []
         self._held = self._write_paused = False
         self._aborted = self._lost = False
         self._close_in = self._close_out = False  # whether the close frames have their rows
+        self._failed = False  # whether we failed the connection, RFC 6455 §7.1.7
         self._ending = False  # whether nothing comes after what is in `_out`
         self._deadline: asyncio.TimerHandle | None = None
         self._unsent = self._stalls = 0
@@ -133,7 +131,6 @@ class Connection(asyncio.Protocol):
         else:
             self._ended(self.record)
         self._frames.rest()
-        self._fragments.clear()
         self.listener.gone(self)
 
     def pause_writing(self) -> None:  # noqa: D102
@@ -187,105 +184,68 @@ class Connection(asyncio.Protocol):
         elif not self.open:
             return
         elif isinstance(command, Send):
-            self._send(command)
+            self._out.append(frame(command.opcode, command.payload))
+            self.journal.sent(command)
         elif isinstance(command, Burst):
-            self._burst(command)
+            self._out.append(command.frames)
+            self.journal.burst(command)
         elif isinstance(command, Close):
             self._say_close(command.code, command.reason)
         elif isinstance(command, Drop):
             self._drop()
-
-    def _send(self, command: Send) -> None:
-        assert self.record is not None
-        assert self.session is not None
-        self._out.append(frame(command.opcode, command.payload))
-        now = monotonic()
-        self.listener.log.add(
-            self.session.time_ns(now, command.due_ms),
-            self.listener.elapsed_ns(now),
-            self.record,
-            OUT,
-            command.opcode,
-            command.payload,
-            command.step,
-            -1,
-            command.due_ms,
-            command.delay_ms,
-        )
-
-    def _burst(self, command: Burst) -> None:
-        assert self.record is not None
-        assert self.session is not None
-        self._out.append(command.frames)
-        now = monotonic()
-        self.listener.log.add_burst(
-            self.session.time_ns(now),
-            self.listener.elapsed_ns(now),
-            self.record,
-            command.program,
-            command.first,
-            command.last,
-            command.scale,
-            command.start_ms,
-        )
 
     # What comes in
 
     def _knocked(self) -> None:
         """Let the peer in, once the handshake says so, or log why not."""
         door = self._handshake
-        if self.record is not None or not (door.refused or door.request):
-            return
-        if self._deadline is not None:
-            self._deadline.cancel()
-        if door.refused:
-            self._refused(door)
-        else:
-            record = self.record = door.record(self._transport.get_extra_info("peername") or ("", 0))
-            self.session = Session(self.listener.plan, door.identity(record), self.listener.head)
-            record.opened_ns = self._now_ns()
-            self.listener.log.open(record)
-            assert door.request is not None
-            self._row(IN, HANDSHAKE, f"GET {door.request.path} 101 Switching Protocols".encode())
-            self._collect()
-            self.listener.opened(self)
-            self._ask(Opened())
+        if self.record is None and not self._refused:
+            if door.refused:
+                self._refused = True
+                refused(self.listener, door.path, door.refused)
+            elif door.request is not None:
+                self._let_in(door, door.request)
+            else:
+                return
+            if self._deadline is not None:
+                self._deadline.cancel()
         self._collect()
 
-    def _refused(self, door: Handshake) -> None:
-        """Log a handshake that did not become a connection."""
-        if door.logged:
-            return
-        door.logged = True
-        now, listener = monotonic(), self.listener
-        clock = listener.plan.clock_ns
-        record = ConnectionRecord(0, door.path)
-        record.opened_ns = listener.epoch_ns + int(now * 1e9) if clock is None else clock
-        line = door.refused.encode(errors="replace")
-        listener.log.add(record.opened_ns, listener.elapsed_ns(now), record, IN, HANDSHAKE, line)
+    def _let_in(self, door: Handshake, request: Request) -> None:
+        self.record = record = door.record(self._transport.get_extra_info("peername") or ("", 0))
+        self.session = Session(self.listener.plan, door.identity(record), self.listener.head)
+        self.journal = Journal(self.listener, record, self.session)
+        record.opened_ns = self.session.time_ns(monotonic())
+        self.listener.log.open(record)
+        self.journal.add(IN, HANDSHAKE, f"GET {request.path} 101 Switching Protocols".encode())
+        self._collect()
+        self.listener.opened(self)
+        door.request = None  # its headers are in the record
+        self._ask(Opened())
 
     def _read(self) -> None:
-        """Take the frames that came; what they are answered is in `_out` in their order."""
+        """Take the frames that came; what they are answered is in `_out`, in their order."""
         while not self._protocol.eof_sent:
-            if ordinary := self._frames.ordinary():
-                self._came(ordinary)
-            other = self._frames.other()
-            if other is None:
-                break
+            self._came(self._frames.ordinary())
+            # Before anything else is looked at: it may end the connection, or be answered itself.
             self._answer()
-            self._protocol.receive_data(other)
-            for event in self._protocol.events_received():
-                if isinstance(event, Frame):
-                    self._frame(event)
+            others = self._frames.other()
+            if others is None:
+                return
+            for one in others:
+                opcode, data = one.opcode.value, bytes(one.data)
+                if opcode in (PING, PONG):
+                    self.journal.add(IN, opcode, data)
+                elif opcode != CLOSE:
+                    self._came([(opcode, data)])
+                if opcode == PING:
+                    self.journal.add(OUT, PONG, data)
             self._collect()
-        self._answer()
 
     def _came(self, messages: list[tuple[int, bytes]]) -> None:
-        assert self.record is not None
-        number = self.record.number
         for opcode, payload in messages:
-            time = self._row(IN, opcode, payload)
-            self._messages.append(Message(payload, opcode, connection=number, time=time))
+            time = self.journal.add(IN, opcode, payload)
+            self._messages.append(Message(payload, opcode, connection=self.journal.record.number, time=time))
 
     def _answer(self) -> None:
         """Tell the session of the messages that came, all at once."""
@@ -293,29 +253,6 @@ class Connection(asyncio.Protocol):
             messages, self._messages = self._messages, []
             self._ask(Received(messages))
             self.listener.arrived(self, messages)
-
-    def _frame(self, one: Frame) -> None:
-        """Take a frame that the protocol has read."""
-        opcode, data = one.opcode, bytes(one.data)
-        if opcode is Opcode.PING:
-            self._row(IN, PING, data)
-            self._row(OUT, PONG, data)
-        elif opcode is Opcode.PONG:
-            self._row(IN, PONG, data)
-        elif opcode is not Opcode.CLOSE:
-            if opcode is not Opcode.CONT:
-                self._fragments_opcode = TEXT if opcode is Opcode.TEXT else BINARY
-            # Joined as they come: a list would let a peer's empty fragments take memory without end.
-            self._fragments += data
-            try:
-                if self._fragments_opcode == TEXT:
-                    self._decoder.decode(data, one.fin)
-            except UnicodeDecodeError:
-                self._protocol.fail(1007, "a text message is not valid UTF-8")  # RFC 6455 §8.1
-                return
-            if one.fin:
-                payload, self._fragments = bytes(self._fragments), bytearray()
-                self._came([(self._fragments_opcode, payload)])
 
     # What goes out
 
@@ -354,10 +291,11 @@ class Connection(asyncio.Protocol):
         received, sent = protocol.close_rcvd, protocol.close_sent
         if received is not None and not self._close_in:
             self._close_in = True
-            self._close_row(IN, received.code, received.reason)
+            self.journal.close(IN, received.code, received.reason)
         if sent is not None and not self._close_out:
             self._close_out = True
-            self._close_row(OUT, sent.code, sent.reason)
+            self._failed = self._ending and received is None
+            self.journal.close(OUT, sent.code, sent.reason)
             self._end()
 
     def _flush(self) -> None:
@@ -397,14 +335,12 @@ class Connection(asyncio.Protocol):
     def _ended(self, record: ConnectionRecord) -> None:
         """Log the end of the TCP connection."""
         protocol = self._protocol
-        closed = protocol.close_rcvd
-        if closed is None and protocol.eof_sent:
-            closed = protocol.close_sent  # we failed the connection: RFC 6455 §7.1.7
+        closed = protocol.close_sent if self._failed else protocol.close_rcvd
         if closed is None:
-            self._row(OUT if self._aborted else IN, ABORT, b"")
+            self.journal.add(OUT if self._aborted else IN, ABORT)
         self._end()
         record.close_code, record.close_reason = (1006, "") if closed is None else (closed.code, closed.reason)
-        record.closed_ns = self._now_ns()
+        record.closed_ns = self.journal.session.time_ns(monotonic())
 
     def _expect_end(self) -> None:
         """Give the peer time to take what was sent and to end the TCP connection."""
@@ -436,22 +372,3 @@ class Connection(asyncio.Protocol):
                 os.close(with_fd.fileno())
             except OSError:
                 return
-
-    # Rows
-
-    def _now_ns(self) -> int:
-        assert self.session is not None
-        return self.session.time_ns(monotonic())
-
-    def _close_row(self, direction: int, code: int, reason: str) -> None:
-        # 1005 stands for a close frame without a code, RFC 6455 §7.1.5.
-        payload = b"" if code == 1005 else code.to_bytes(2, "big") + reason.encode()
-        self._row(direction, CLOSE, payload, (code, reason))
-
-    def _row(self, direction: int, opcode: int, payload: bytes, close: tuple[int, str] | None = None) -> int:
-        assert self.record is not None
-        assert self.session is not None
-        now = monotonic()
-        time = self.session.time_ns(now)
-        self.listener.log.add(time, self.listener.elapsed_ns(now), self.record, direction, opcode, payload, close=close)
-        return time

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+
+from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
@@ -12,13 +15,15 @@ try:
 except ImportError:  # no C extension for this platform
     from websockets.utils import apply_mask
 
-OPCODES = frozenset((0, 1, 2, 8, 9, 10))
+OPCODES = frozenset(Opcode)
 WHOLE_TEXT = 0x80 | TEXT
 WHOLE_BINARY = 0x80 | BINARY
 
+_utf8 = codecs.getincrementaldecoder("utf-8")
+
 
 class FrameReader:
-    """Hands out whole frames, in the order of the wire.
+    """Hands out what came, in the order of the wire.
 
     Nearly every frame is a whole, masked, uncompressed message, which takes a few operations to read. Whatever else
     comes (control frames, fragments, anything malformed) is for `ServerProtocol`, the authority on the protocol. It
@@ -29,13 +34,17 @@ class FrameReader:
         most: The largest message, in bytes.
     """
 
-    __slots__ = ("_buffer", "_most", "_need", "_protocol")
+    __slots__ = ("_buffer", "_decoder", "_joined", "_most", "_need", "_opcode", "_protocol")
 
     def __init__(self, protocol: ServerProtocol, most: int) -> None:
         self._protocol = protocol
         self._most = most
         self._buffer = bytearray()
         self._need = 0  # how long the buffer is once its first frame is whole, as far as that is known
+        # Fragments are joined as they come: a list would let empty ones take memory without end.
+        self._joined = bytearray()
+        self._opcode = Opcode.TEXT
+        self._decoder: codecs.IncrementalDecoder | None = None
 
     def feed(self, data: bytes) -> None:
         """Take what was read from the socket."""
@@ -65,7 +74,7 @@ class FrameReader:
                 stop = start + size
                 if stop > end:
                     break
-                payload = apply_mask(view[start:stop], view[start - 4 : start])
+                payload = apply_mask(view[start:stop], buffer[start - 4 : start])
                 if head == WHOLE_TEXT and not payload.isascii() and not _is_utf8(payload):
                     break
                 found.append((head & 15, payload))
@@ -75,10 +84,23 @@ class FrameReader:
             self._need = 0
         return found
 
-    def other(self) -> bytes | None:
-        """Take the frame at the front for the protocol; None: it is not whole.
+    def other(self) -> list[Frame] | None:
+        """Let the protocol read the frame at the front; None: it is not whole.
 
-        A frame whose header is malformed never will be: the protocol is given all there is, and fails on it.
+        Returns:
+            The control frame or the message that it completes, if it does and the protocol takes it.
+        """
+        data = self._whole()
+        if data is None:
+            return None
+        self._protocol.receive_data(data)
+        frames = (one for one in self._protocol.events_received() if isinstance(one, Frame))
+        return [whole for one in frames if (whole := self._join(one)) is not None]
+
+    def _whole(self) -> bytes | None:
+        """Take the frame at the front; None: it is not whole.
+
+        One whose header is malformed never will be: the protocol is given all there is, and fails on it.
         """
         buffer = self._buffer
         end = len(buffer)
@@ -102,10 +124,31 @@ class FrameReader:
         self._need = 0
         return whole
 
+    def _join(self, one: Frame) -> Frame | None:
+        """Return `one` if it is whole, or the message that it is the last fragment of."""
+        if one.opcode.value & 8:
+            return one
+        if one.opcode is not Opcode.CONT:
+            self._opcode = one.opcode
+            self._decoder = _utf8() if one.opcode is Opcode.TEXT else None
+        if self._decoder is not None:
+            try:
+                self._decoder.decode(one.data, one.fin)
+            except UnicodeDecodeError:
+                self._protocol.fail(1007, "a text message is not valid UTF-8")  # RFC 6455 §8.1
+                return None
+        self._joined += one.data
+        if not one.fin:
+            return None
+        message = Frame(self._opcode, bytes(self._joined))
+        self._joined = bytearray()
+        return message
+
     def rest(self) -> bytes:
-        """Take all there is."""
+        """Take all there is, and forget what was joined."""
         rest = bytes(self._buffer)
         self._buffer.clear()
+        self._joined.clear()
         self._need = 0
         return rest
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import os
 import socket
 import time
 from collections import Counter
@@ -23,6 +25,7 @@ from .connection import Connection
 from .timers import Timers
 
 BACKLOG = 4096
+FREE_PORT_TRIES = 10
 STOP_SECONDS = 0.5
 """How long the peers have to answer the closing handshake when the server stops."""
 
@@ -34,31 +37,66 @@ def bind(host: str, port: int) -> list[socket.socket]:
         BindError: The port is held, not allowed, or the host has no address here.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
         raise BindError(host, port, f"{host!r} is no host of this machine ({error})") from error
+    addresses = [(family, address) for family, _, _, _, address in dict.fromkeys(found)]
+    tries = 1 if port else FREE_PORT_TRIES
+    while True:
+        tries -= 1
+        try:
+            return _listen(addresses, port)
+        except OSError as error:
+            if tries and error.errno == errno.EADDRINUSE:
+                continue  # the port that was free at one address is held at another
+            raise BindError(host, port, _way_out(host, error)) from error
+
+
+def _listen(addresses: list[tuple[int, Any]], port: int) -> list[socket.socket]:
+    """Listen at each address that this machine has; raise the first's OSError if it has none of them."""
     sockets: list[socket.socket] = []
+    missing: OSError | None = None
     try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            one = socket.socket(family, kind, protocol)
+        for family, address in addresses:
+            try:
+                one = socket.socket(family, socket.SOCK_STREAM)
+            except OSError as error:
+                missing = missing or error
+                continue
             sockets.append(one)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name == "posix":  # elsewhere it lets two programs have one port
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             chosen = port or (sockets[0].getsockname()[1] if len(sockets) > 1 else 0)
-            one.bind((address[0], chosen, *address[2:]))
+            try:
+                one.bind((address[0], chosen, *address[2:]))
+            except OSError as error:
+                # "localhost" is ::1 too, in containers also where there is no IPv6.
+                if error.errno != errno.EADDRNOTAVAIL:
+                    raise
+                missing = missing or error
+                sockets.pop().close()
+                continue
             one.listen(BACKLOG)
             one.setblocking(False)
-    except OSError as error:
+        if missing is not None and not sockets:
+            raise missing
+    except OSError:
         for one in sockets:
             one.close()
-        ways = {
-            errno.EADDRINUSE: "another program holds it; serve on another port, or on any free one with port=0",
-            errno.EACCES: "ports below 1024 need privileges; serve on a higher one, or on any free one with port=0",
-            errno.EADDRNOTAVAIL: f"{host!r} is no address of this machine; '127.0.0.1' is, or '0.0.0.0' for all",
-        }
-        raise BindError(host, port, ways.get(error.errno or 0, str(error))) from error
+        raise
     return sockets
+
+
+def _way_out(host: str, error: OSError) -> str:
+    """Return why an address cannot be had, and what else can."""
+    ways = {
+        errno.EADDRINUSE: "another program holds it; serve on another port, or on any free one with port=0",
+        errno.EACCES: "ports below 1024 need privileges; serve on a higher one, or on any free one with port=0",
+        errno.EADDRNOTAVAIL: f"{host!r} is no address of this machine; '127.0.0.1' is, or '0.0.0.0' for all",
+    }
+    return ways.get(error.errno or 0, str(error))
 
 
 @dataclass(slots=True)
@@ -123,6 +161,7 @@ class Listener:
         self.listening: list[socket.socket] = []
         self.waiting: list[Waiter] = []
         self.waiting_for_connections: list[Waiter] = []
+        self.stopped = False
         self.loop: asyncio.AbstractEventLoop
         self.timers: Timers
         self._servers: list[asyncio.Server] = []
@@ -141,6 +180,7 @@ class Listener:
 
     async def stop(self, code: int = 1001, reason: str = "") -> None:
         """Free the port, close all connections, and end those that do not answer in time."""
+        self.stopped = True
         for server in self._servers:
             server.close()
         for connection in list(self.sockets):
@@ -148,17 +188,21 @@ class Listener:
                 connection.close(code, reason)
             elif connection.record is None:
                 connection.abort()
-        if self.sockets:
-            self._emptied.clear()
-            try:
-                await asyncio.wait_for(self._emptied.wait(), STOP_SECONDS)
-            except TimeoutError:
-                for connection in list(self.sockets):
-                    connection.abort()
-                await asyncio.sleep(0)
+        if not await self._empty():
+            for connection in list(self.sockets):
+                connection.abort()
+            await self._empty()
         self.timers.close()
         for waiter in [*self.waiting, *self.waiting_for_connections]:
             waiter.future.cancel()
+
+    async def _empty(self) -> bool:
+        """Wait until no socket is open; return whether that came true in time."""
+        if self.sockets:
+            self._emptied.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), STOP_SECONDS)
+        return not self.sockets
 
     def forget(self) -> None:
         """In a forked child: close the descriptors, so that the parent alone holds the port."""
@@ -248,13 +292,17 @@ class Listener:
         """Offer `waiter` the client messages that came since `position`, then those that will."""
         for message in self.log.messages(position):
             waiter.offer(message)
-        if not waiter.future.done():
-            self.waiting.append(waiter)
+        self._wait(waiter, self.waiting)
 
     def wait_for_connections(self, waiter: Waiter) -> None:
         """Offer `waiter` the connections that are open, then those that will be."""
         for connection in self.connections:
             if connection.open:
                 waiter.offer(connection)
-        if not waiter.future.done():
-            self.waiting_for_connections.append(waiter)
+        self._wait(waiter, self.waiting_for_connections)
+
+    def _wait(self, waiter: Waiter, waiting: list[Waiter]) -> None:
+        if self.stopped:
+            waiter.future.cancel()
+        elif not waiter.future.done():
+            waiting.append(waiter)

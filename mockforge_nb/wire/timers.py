@@ -9,6 +9,9 @@ from itertools import count
 from time import monotonic
 from typing import Protocol
 
+LEAST = 256
+"""How many entries a heap may have before the first look for those that no longer count."""
+
 
 class Wakeable(Protocol):
     """What can be woken: it keeps the time that it asked for last; None: it asked for none."""
@@ -29,16 +32,28 @@ class Timers:
         self._loop = loop
         self._clock = clock
         self._heap: list[tuple[float, int, Wakeable]] = []
+        self._most = LEAST
         self._number = count()
         self._handle: asyncio.TimerHandle | None = None
         self._armed = float("inf")
 
     def at(self, time: float, what: Wakeable) -> None:
         """Wake `what` at `time` (s), in place of the time that it asked for before."""
+        if what.wake_at == time:
+            return
         what.wake_at = time
         heapq.heappush(self._heap, (time, next(self._number), what))
+        if len(self._heap) > self._most:
+            self._compact()
         if time < self._armed:
             self._arm(time)
+
+    def _compact(self) -> None:
+        """Throw out the entries that no longer count, so that times asked for again and again pile up nothing."""
+        asked = {id(what): (time, number, what) for time, number, what in self._heap if what.wake_at == time}
+        self._heap = list(asked.values())
+        heapq.heapify(self._heap)
+        self._most = max(LEAST, 2 * len(self._heap))
 
     def _arm(self, time: float) -> None:
         if self._handle is not None:
@@ -59,7 +74,10 @@ class Timers:
                 what.wake_at = None
                 due.append(what)
         for what in due:
-            what.wake()
+            try:
+                what.wake()
+            except Exception as error:  # noqa: BLE001  # one's failure must not keep the others asleep
+                self._loop.call_exception_handler({"message": f"{what!r} failed on waking", "exception": error})
         if self._heap and self._heap[0][0] < self._armed:
             self._arm(self._heap[0][0])
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockforge_nb.core import match as match_module
+from mockforge_nb.core import jsonpath as jsonpath_module
 from mockforge_nb.core.match import ANY, Match, Pattern, any_message, exact, jsonpath, pattern, subset
 from mockforge_nb.core.message import BINARY, TEXT, Message
 from mockforge_nb.errors import OptionError
@@ -172,7 +172,7 @@ def test_the_short_way_of_simple_paths_is_the_library_s(keys: list[str], literal
     text = path if literal is None else f"{path} == {literal}"
     short = jsonpath(text)
     assert type(short).__name__ == "_SimplePath"
-    whole = match_module._JsonPath(text, path, "" if literal is None else text, "")
+    whole = jsonpath_module._JsonPath(text, path, "" if literal is None else text, "")
     assert short.match(sends(value)) == whole.match(sends(value))
 
 
