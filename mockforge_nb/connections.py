@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .core.events import Pushed
 from .core.log import ConnectionRecord
-from .core.message import BINARY, TEXT
+from .core.program import encoded
 from .core.units import seconds
 from .errors import OptionError, ProtocolError
 from .traffic import Traffic, connections_frame
-from .wire.client import wire_form
 from .wire.connection import Connection as Wire
 from .wire.listener import Listener
 
@@ -188,10 +187,4 @@ def time_limit(timeout: object) -> float | None:
 
 def pushed(data: object, where: str) -> Pushed:
     """Return the event for what the user sends; raise OptionError if it has no form on the wire."""
-    try:
-        form = wire_form(data)
-        return Pushed(TEXT, form.encode()) if isinstance(form, str) else Pushed(BINARY, form)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise OptionError(
-            where, data, f"cannot be sent: {error}", "valid: text, bytes, or what has a JSON form"
-        ) from error
+    return Pushed(*encoded(data, where))

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .core.conditions import LatencyProfile, latency
 from .core.plan import Echo, Plan, Replay
+from .core.program import encoded
 from .core.units import human, number, seconds
-from .errors import OptionError, TemplateError, nearest
+from .errors import OptionError, TemplateError, nearest, raise_first
 from .script import Script
 
 if TYPE_CHECKING:
     from .server import MockServer, Starting
+    from .traffic import Traffic
 
 THEN = ("hold", "close")
 DAY_MS = 86_400_000
@@ -105,6 +107,7 @@ class Mock:
         loop: bool | int = False,
         shared: bool = False,
         then: Literal["hold", "close"] = "hold",
+        timing: Literal["offset", "delay"] = "offset",
     ) -> Mock:
         """Play a script to each connection.
 
@@ -124,10 +127,14 @@ class Mock:
                 after the last row.
             shared: One play-head for all connections, which starts with the first: who joins late enters now.
             then: What follows the last step: ``"hold"`` keeps the connection open, ``"close"`` closes it (1000).
+            timing: Whether a step's `ts` counts from the script's start or is the pause before the step.
 
         Raises:
             OptionError: An argument that is wrong or does not fit the others.
             ScriptError: A source that cannot be played, with everything that is wrong with it.
+
+        Warns:
+            UserWarning: It would last over a day, a step's time goes back, or no way leads to a step.
         """
         self._has_no_behaviour("replay()")
         if then not in THEN:
@@ -138,13 +145,24 @@ class Mock:
         if rate is not None and not 0 < number(rate) < math.inf:
             raise OptionError("replay(rate=)", rate, "is no number of messages a second greater than 0")
         options = {"time": time, "unit": unit, "rate": rate, "columns": columns, "template": template}
-        script = Script.of(source, rows=rows, **options)
+        script = Script.of(source, rows=rows, timing=timing, **options).validate()
         program = script.program
         factor = _speed(speed, duration, program.at[-1])
         if shared and math.isinf(factor):
             raise OptionError("replay(shared=)", shared, 'has no play-head under speed="max"', "give a speed or rate")
-        if shared and program.waits:
-            raise OptionError("replay(shared=)", shared, "goes with no script that waits for its client")
+        if shared and (program.waits or program.jumps):
+            raise OptionError("replay(shared=)", shared, "goes with no script that waits for its client or jumps")
+        if math.isinf(factor) and any(step.every_ms and step.repeat is None for step in program.hand_written):
+            raise OptionError("replay(speed=)", speed, "leaves a step that repeats without end no pause")
+        back = program.backwards
+        if back is not None:
+            step = program.steps[back]
+            place = f"{program.name}:{step.line}" if step.line else f"step {back}"
+            warnings.warn(
+                f"{place}: ts={step.ts:g} is before the step before it, so it is sent at once; "
+                'if ts is the pause before each step, say timing="delay"',
+                stacklevel=2,
+            )
         lasts = program.at[-1] / factor
         if lasts > DAY_MS:
             warnings.warn(
@@ -152,7 +170,15 @@ class Mock:
                 stacklevel=2,
             )
         played = Replay(program, factor, _rounds(loop), shared, then)
-        kept = {**options, "rows": rows, "speed": speed, "duration": duration, "loop": loop, "shared": shared}
+        kept = {
+            **options,
+            "rows": rows,
+            "speed": speed,
+            "duration": duration,
+            "loop": loop,
+            "shared": shared,
+            "timing": timing,
+        }
         return replace(self, _played=Played(source, (*kept.items(), ("then", then)), played, script))
 
     def _has_no_behaviour(self, call: str) -> None:
@@ -263,6 +289,48 @@ class Mock:
         from .server import Starting
 
         return Starting(self, self._plan(), {"host": host, "port": port, "path": path, "replace": replace})
+
+    def simulate(
+        self,
+        client: Sequence[tuple[float | str | timedelta, object]] = (),
+        *,
+        until: float | str | timedelta = "10min",
+        connections: int = 1,
+        path: str = "/ws",
+        check: bool = True,
+    ) -> Traffic:
+        """Play the mock without sockets in virtual time: at once, and the same on every run.
+
+        The sessions are those that `serve` runs. Clients connect at time 0, read at once, and say what they are
+        told to. Without a seed it is 0, without a clock time begins with 1970.
+
+        Args:
+            client: What each client says, as pairs of a time (s after its handshake) and text, bytes, anything else
+                as JSON, or None: it closes the connection.
+            until: When the simulation ends.
+            connections: How many clients there are.
+            path: The path of the mock.
+            check: Whether to raise what went wrong by the author's doing, as ``server.check()`` does.
+
+        Raises:
+            OptionError: A wrong argument, or a script that lets no time pass.
+        """
+        from .core.simulation import Said, Simulation
+        from .traffic import Traffic
+
+        says = []
+        for index, each in enumerate(client):
+            if not isinstance(each, (tuple, list)) or len(each) != 2:
+                raise OptionError("simulate(client)", each, f"at {index} is no pair of a time and a message")
+            at = seconds(each[0], "simulate(client)")
+            says.append(Said(at) if each[1] is None else Said(at, *encoded(each[1], "simulate(client)")))
+        if isinstance(connections, bool) or not isinstance(connections, int) or connections < 1:
+            raise OptionError("simulate(connections=)", connections, "is no number from 1 on")
+        simulation = Simulation(self._plan(), path, self._seed or 0)
+        simulation.run(says, seconds(until, "simulate(until=)"), connections)
+        if check:
+            raise_first(simulation.failed)
+        return Traffic(simulation.log)
 
     def _plan(self) -> Plan:
         behaviour: Echo | Replay = self._echo or Echo()

@@ -23,10 +23,10 @@ class WsMock(Protocol):
 
 @pytest.fixture
 def ws_mock() -> Iterator[WsMock]:
-    """Serve mocks in a test: ``server = ws_mock(Mock().echo())``.
+    """Serve mocks in a test, stop them after it, and check them.
 
-    Each is served on a free port (unless ``port=`` is given), stopped after the test, and then checked: what went
-    wrong by its author's doing fails the test.
+    ``server = ws_mock(Mock().echo())`` is served on a free port unless ``port=`` is given. What went wrong by its
+    author's doing fails the test.
     """
     from .mock import Mock
 

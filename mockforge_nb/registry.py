@@ -106,8 +106,8 @@ def free(host: str, port: int, started: Origin, *, replace: bool) -> None:
         raise BindError(
             host,
             port,
-            f"{other!r} of this process, started at {other.origin.place}{again} holds it; stop it with .stop(), replace "
-            "it with serve(replace=True), or serve on any free port with port=0",
+            f"{other!r} of this process, started at {other.origin.place}{again} holds it; stop it with .stop(), "
+            "replace it with serve(replace=True), or serve on any free port with port=0",
         )
     other.halt()
 

@@ -1,69 +1,110 @@
-"""Script: what a mock plays, made from a file, a table or a list."""
+"""Script: what a mock plays, made from a file, a table, a list or by hand."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
-from .core.jsonl import looks_like_step, parse, program_of
-from .core.program import Program, Step
-from .core.units import human
-from .errors import OptionError, ScriptError, ScriptFileNotFoundError
+from .core.jsonl import dump, looks_like_step, parse, program, steps_of, unreachable
+from .core.program import Program, Step, to_json
+from .core.stepkeys import Reader, keys_of
+from .core.units import human, number, seconds
+from .errors import OptionError, Problem, ScriptError, ScriptFileNotFoundError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Timing = Literal["offset", "delay"]
+Shape = str | Callable[[dict[str, Any]], str | bytes | dict[str, Any]]
+Value = str | bytes | bool | int | float | dict[str, Any] | list[Any] | None
 
 SUFFIXES = (".jsonl", ".ndjson")
-"""The kinds of file that are read."""
+"""The kinds of file that are read and written."""
 
 
 class Script:
-    """Steps in order, each with its time; made by `load`, `parse`, `from_frame` or `of`, and never changed.
+    """Steps in order, each with its time; never changed: every method returns a new one.
 
-    Attributes:
-        program: The steps as a session plays them.
+    Made by `load`, `parse`, `from_frame` or `of`, or by hand, beginning with ``Script()``:
+    ``Script().send({"type": "hello"}).wait("^ACK$", timeout=5).send("tick", after=0.1).close()``.
     """
 
-    __slots__ = ("program",)
+    __slots__ = ("_delays", "_name", "_program", "_steps")
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self) -> None:
+        self._name = "<script>"
+        self._steps: tuple[Step, ...] | None = ()
+        self._delays = False
+        self._program: Program | None = None
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Script:
+    def _made(cls, steps: Iterable[Step], name: str, *, delays: bool = False) -> Script:
+        script = cls()
+        script._steps, script._name, script._delays = tuple(steps), name, delays
+        return script
+
+    @classmethod
+    def _of_program(cls, table: Program) -> Script:
+        script = cls()
+        script._steps, script._name, script._program = None, table.name, table
+        return script
+
+    # Made from files, tables, lists
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, timing: Timing = "offset") -> Script:
         """Read a replay file, JSON Lines with one step a line.
+
+        Args:
+            path: A file that ends in ``.jsonl``.
+            timing: Whether `ts` counts from the script's start or is the pause before each step.
 
         Raises:
             FileNotFoundError: There is no such file; the error is a ScriptError too.
             ScriptError: Every problem of the file, each as ``path:line: problem``.
+
+        Warns:
+            UserWarning: There are steps that no way through the script leads to.
         """
         where = Path(path)
-        if where.suffix.lower() not in SUFFIXES:
-            raise ScriptError(
-                str(path),
-                f"a file of the kind {where.suffix or 'without a suffix'!r} is not read (readable: "
-                f"{', '.join(SUFFIXES)}); read a table with pandas and give the DataFrame",
-            )
+        _check_suffix(where, "read", "read a table with pandas and give the DataFrame")
         try:
-            text = where.read_text(encoding="utf-8-sig")
+            text = where.read_bytes().decode("utf-8-sig")
         except FileNotFoundError:
             raise ScriptFileNotFoundError(str(path), f"there is no such file in {Path.cwd()}") from None
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
-            raise ScriptError(
-                str(path), f"line {line} is not UTF-8 (byte {error.start}: {error.reason}); save the file as UTF-8"
-            ) from error
+            problem = f"not UTF-8 (byte {error.start} of the file: {error.reason}); save the file as UTF-8"
+            raise ScriptError(str(path), [Problem(line, problem)]) from error
         except OSError as error:
             raise ScriptError(str(path), f"it cannot be read: {error.strerror}") from error
-        return cls(parse(text, str(path)))
+        return cls._parsed(text, str(path), timing)
 
     @classmethod
-    def parse(cls, text: str, name: str = "<text>") -> Script:
+    def parse(cls, text: str, name: str = "<text>", *, timing: Timing = "offset") -> Script:
         """Read a replay file's text, for instance from a cell; errors call it `name`.
 
         Raises:
             ScriptError: Every problem of the text, each with its line.
+
+        Warns:
+            UserWarning: There are steps that no way through the script leads to.
         """
-        return cls(parse(text, name))
+        return cls._parsed(text, name, timing)
+
+    @classmethod
+    def _parsed(cls, text: str, name: str, timing: object) -> Script:
+        steps, header = parse(text, name)
+        missed = [f"{name}:{steps[index].line}" for index in unreachable(steps)]
+        if missed:
+            shown = ", ".join(missed[:10]) + (f" and {len(missed) - 10} more" if len(missed) > 10 else "")
+            warnings.warn(f"no way through the script leads to {shown}", stacklevel=3)
+        return cls._made(steps, name, delays=_is_delay(timing) or header.get("timing") == "delay")
 
     @classmethod
     def from_frame(
@@ -74,9 +115,10 @@ class Script:
         unit: str | None = None,
         rate: float | None = None,
         columns: Sequence[str] | None = None,
-        template: str | Callable[[dict[str, Any]], str | bytes | dict[str, Any]] | None = None,
+        template: Shape | None = None,
+        rows: bool | None = None,
     ) -> Script:
-        """Make one message of each row of a table.
+        """Make one message of each row of a table, or read back what `to_frame` wrote.
 
         Args:
             df: A DataFrame, or anything with ``__arrow_c_stream__`` (polars, pyarrow, DuckDB).
@@ -86,6 +128,8 @@ class Script:
             columns: The columns that are sent; all, unless said.
             template: How a row becomes a message: a text with ``{{row.name}}``, or a function of the row as a dict
                 that returns text, bytes or a dict; unless said, a JSON object.
+            rows: Whether rows are messages (True) or steps (False); unless said, they are steps if all columns are
+                keys of steps.
 
         Raises:
             OptionError: An argument that does not fit the table.
@@ -93,15 +137,21 @@ class Script:
         """
         from .generators.tables import program_from_frame
 
-        return cls(program_from_frame(_frame(df), time=time, unit=unit, rate=rate, columns=columns, template=template))
+        table = _frame(df)
+        given = any(option is not None for option in (time, unit, rate, columns, template))
+        if rows is False or (rows is None and not given and looks_like_step(list(table.columns))):
+            return cls._made(steps_of(_entries(table), "<DataFrame>"), "<DataFrame>")
+        made = program_from_frame(table, time=time, unit=unit, rate=rate, columns=columns, template=template)
+        return cls._of_program(made)
 
     @classmethod
-    def of(cls, source: object, *, rows: bool | None = None, **options: Any) -> Script:
+    def of(cls, source: object, *, rows: bool | None = None, timing: Timing = "offset", **options: Any) -> Script:
         """Make a script of whatever `Mock.replay` takes.
 
         Args:
             source: A Script, a path, a table, or a list of dicts or texts.
             rows: Whether a list's dicts are rows; unless said, they are steps if each looks like one.
+            timing: Whether the steps' `ts` counts from the script's start or is the pause before each step.
             options: Those of `from_frame`, for tables and lists of rows.
 
         Raises:
@@ -109,32 +159,31 @@ class Script:
             ScriptError: It cannot be played.
         """
         given = {name: value for name, value in options.items() if value is not None}
+        delays = _is_delay(timing)
 
-        def no_options(what: str) -> None:
-            if given or rows is not None:
-                name = next(iter(given), "rows")
-                raise OptionError(f"replay({name}=)", given.get(name, rows), f"goes with a table, not with {what}")
+        def only_for_tables(what: str) -> None:
+            named = {**given, **({} if rows is None else {"rows": rows})}
+            if named:
+                name = next(iter(named))
+                raise OptionError(f"replay({name}=)", named[name], f"goes with a table, not with {what}")
 
         if isinstance(source, Script):
-            no_options("a Script")
-            return source
+            only_for_tables("a Script")
+            return source._timed(delays)
         if isinstance(source, (str, os.PathLike)):
-            no_options("a file")
-            return cls.load(source)
+            only_for_tables("a file")
+            return cls.load(source, timing=timing)
         if isinstance(source, (list, tuple)):
+            steps = bool(source) and all(isinstance(each, dict) and looks_like_step(each) for each in source)
+            if rows is False or (rows is None and not given and steps):
+                rows = None
+                only_for_tables("steps")
+                return cls._made(steps_of(source, "<list>"), "<list>", delays=delays)
             from .generators.tables import program_from_rows
 
-            steps = bool(source) and all(isinstance(each, dict) and looks_like_step(each) for each in source)
-            if rows is None and not given and steps:
-                return cls(program_of(source, "<list>"))
-            if rows is False:
-                no_options("steps") if given else None
-                return cls(program_of(source, "<list>"))
-            return cls(program_from_rows(list(source), **given))
+            return cls._of_program(program_from_rows(list(source), **given))._timed(delays)
         if _is_table(source):
-            if rows is False:
-                raise OptionError("replay(rows=)", rows, "goes with a list; a table's rows are messages")
-            return cls.from_frame(source, **given)
+            return cls.from_frame(source, rows=rows, **given)._timed(delays)
         raise OptionError(
             "replay()",
             source,
@@ -142,25 +191,370 @@ class Script:
             "valid: a path to a .jsonl file, a Script, a DataFrame or other table, a list of dicts or texts",
         )
 
-    def __len__(self) -> int:
-        return len(self.program)
+    def _timed(self, delays: bool) -> Script:
+        if not delays or self._delays:
+            return self
+        if self._steps is None:
+            raise OptionError("replay(timing=)", "delay", "goes with steps and their ts, not with a table's rows")
+        return Script._made(self._steps, self._name, delays=True)
 
-    def __getitem__(self, index: int) -> Step:
+    # By hand
+
+    def send(
+        self,
+        data: Value,
+        *,
+        after: float | str | timedelta = 0,
+        id: str | None = None,
+        template: bool = True,
+        repeat: int | None = None,
+        every: float | str | timedelta | None = None,
+    ) -> Script:
+        """Add a message: text, bytes, or anything else as JSON; texts are templates.
+
+        Args:
+            data: What is sent.
+            after: How long after the step before, in seconds.
+            id: What `goto` and branches call it.
+            template: Whether it is a template; otherwise it is sent as it stands.
+            repeat: How often it is sent in all; without end if only `every` is given.
+            every: The time between two, in seconds.
+
+        Raises:
+            ScriptError: It cannot be sent, or is no template.
+        """
+        kind = "text" if isinstance(data, str) else "binary" if isinstance(data, (bytes, bytearray)) else "json"
+        keys: dict[str, Any] = {kind: data}
+        if not template:
+            keys["template"] = False
+        if every is not None or repeat is not None:
+            keys["repeat"] = True if repeat is None else repeat
+        if every is not None:
+            keys["every_ms"] = seconds(every, "send(every=)") * 1000
+        return self._add(keys, after, id)
+
+    def wait(
+        self,
+        pattern: object = None,
+        *,
+        timeout: float | str | timedelta | None = None,
+        on_timeout: str = "fail",
+        branches: dict[str, str] | None = None,
+        id: str | None = None,
+    ) -> Script:
+        """Wait for a client's message; the time of what follows counts from it.
+
+        Args:
+            pattern: A regular expression, a JSONPath, a JSON subset as a dict, a function; None: any message.
+            timeout: How long, in seconds; None: without end.
+            on_timeout: ``"fail"`` (an error for `server.check()`, and the script ends), ``"close"``, or the id of a
+                step to go on with.
+            branches: Patterns, and the ids of the steps to go on with if the message matches.
+            id: What `goto` and branches call it.
+
+        Raises:
+            OptionError: A pattern that cannot be used.
+        """
+        from .core.match import any_message, subset
+        from .core.match import pattern as compiled
+
+        keys: dict[str, Any] = {"dir": "in", "on_timeout": on_timeout}
+        if branches:
+            keys["branches"] = branches
+        if timeout is not None:
+            keys["timeout_ms"] = seconds(timeout, "wait(timeout=)") * 1000
+        if isinstance(pattern, dict):
+            match = subset(pattern, where="wait()")
+            if _is_json(pattern):
+                return self._add({**keys, "json": pattern}, 0, id)
+        else:
+            match = any_message() if pattern is None else compiled(pattern, where="wait()")
+        if isinstance(pattern, str):
+            return self._add({**keys, "text": pattern}, 0, id)
+        added = self._add(keys, 0, id)
+        assert added._steps is not None
+        return Script._made(
+            [*added._steps[:-1], replace(added._steps[-1], match=match)], self._name, delays=self._delays
+        )
+
+    def goto(self, id: str) -> Script:
+        """Go on with the step that has this id, which may still have to be added.
+
+        Raises:
+            ScriptError: There is no step to go from.
+        """
+        steps = self.steps
+        if not steps:
+            raise ScriptError(self._name, f"goto({id!r}) follows a step, and there is none yet")
+        return Script._made([*steps[:-1], replace(steps[-1], next_step=id)], self._name, delays=self._delays)
+
+    def close(self, code: int = 1000, reason: str = "", *, after: float | str | timedelta = 0) -> Script:
+        """Close the connection with a close frame.
+
+        Raises:
+            ScriptError: A code or reason that RFC 6455 §7.4 does not allow.
+        """
+        return self._add({"close": True, "code": code, "reason": reason}, after, None)
+
+    def abort(self, *, after: float | str | timedelta = 0) -> Script:
+        """End the TCP connection without a close frame."""
+        return self._add({"error": True}, after, None)
+
+    def _add(self, keys: dict[str, Any], after: float | str | timedelta, id: str | None) -> Script:
+        steps = self.steps
+        pause = seconds(after, "after=") * 1000
+        keys["ts"] = pause if self._delays else pause + (self.program.at[-1] if steps else 0.0)
+        if id is not None:
+            keys["step_id"] = id
+        problems: list[Problem] = []
+        step = Reader(len(steps) + 1, problems).step(keys)
+        if step is None:
+            raise ScriptError(self._name, problems)
+        return Script._made([*steps, replace(step, line=0)], self._name, delays=self._delays)
+
+    # What it holds
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps; a table's rows become steps here."""
+        if self._steps is not None:
+            return self._steps
+        assert self._program is not None
+        table = self._program
+        return tuple(replace(table.steps[index], ts=table.at[index]) for index in range(len(table)))
+
+    @property
+    def program(self) -> Program:
+        """The steps as a session plays them.
+
+        Raises:
+            ScriptError: A jump to no step; this is checked when the script is used, so that ids may come later.
+        """
+        if self._program is None:
+            assert self._steps is not None
+            self._program = Program.of(self._steps, self._name, delays=self._delays)
+        return self._program
+
+    @property
+    def duration(self) -> float:
+        """How long it lasts if nothing waits or jumps, in seconds."""
+        return self.program.at[-1] / 1000 if len(self) else 0.0
+
+    def validate(self) -> Script:
+        """Return the script if all its jumps lead somewhere.
+
+        Raises:
+            ScriptError: It has no steps, two steps with one id, or a jump to no step.
+
+        Warns:
+            UserWarning: There are steps that no way through the script leads to.
+        """
+        if not len(self):
+            raise ScriptError(self._name, "there are no steps in it")
+        if self._steps is not None:
+            program(self._steps, self._name)
+            missed = unreachable(self._steps)
+            if missed:
+                warnings.warn(f"no way through {self._name} leads to the steps {missed[:10]}", stacklevel=2)
+        return self
+
+    def __len__(self) -> int:
+        return len(self._steps) if self._steps is not None else len(self.program)
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Script: ...
+
+    def __getitem__(self, index: int | slice) -> Step | Script:
+        if isinstance(index, slice):
+            return Script._made(self.steps[index], self._name, delays=self._delays)
         return self.program.steps[range(len(self))[index]]
 
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self.steps)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Script):
+            return NotImplemented
+        if self is other:
+            return True
+        if self._steps is None or other._steps is None:
+            return False
+        strip = [replace(step, line=0) for step in self._steps], [replace(step, line=0) for step in other._steps]
+        return strip[0] == strip[1] and self._delays == other._delays
+
+    __hash__ = None  # type: ignore[assignment]  # steps may hold dicts and lists
+
+    # Made from another
+
+    def __add__(self, other: Script) -> Script:
+        """Return this script with `other` behind it, which begins when this one ends.
+
+        Raises:
+            OptionError: One counts `ts` from the start and the other from step to step.
+        """
+        if not isinstance(other, Script):
+            return NotImplemented
+        if self._delays != other._delays and len(self) and len(other):
+            raise OptionError("Script + Script", other, "has another timing", "load both with the same timing=")
+        behind = other.steps if self._delays or not len(self) else other.shift(self.duration * 1000).steps
+        name = self._name if len(self) else other._name
+        return Script._made([*self.steps, *behind], name, delays=self._delays or other._delays)
+
+    def speed(self, factor: float) -> Script:
+        """Return the script with its times divided by `factor`, timeouts excepted.
+
+        Raises:
+            OptionError: It is no number greater than 0.
+        """
+        if not 0 < number(factor) < float("inf"):
+            raise OptionError("speed()", factor, "is no number greater than 0")
+
+        def timed(step: Step) -> Step:
+            ts = None if step.ts is None else step.ts / factor
+            every = None if step.every_ms is None else step.every_ms / factor
+            return replace(step, ts=ts, every_ms=every)
+
+        if self._steps is None:
+            table = self.program
+            return Script._of_program(replace(table, at=[at / factor for at in table.at], period=table.period / factor))
+        return Script._made(map(timed, self._steps), self._name, delays=self._delays)
+
+    def shift(self, ms: float) -> Script:
+        """Return the script with its times moved by `ms`; a first step without a time gets one.
+
+        Raises:
+            OptionError: A step would be due before the start.
+        """
+        steps = self.steps
+        if number(ms) != number(ms) or (steps and self.program.at[0] + ms < 0):
+            raise OptionError(
+                "shift()", ms, f"moves the first step, due at {self.program.at[0]:g} ms, before the start"
+            )
+        moved = [
+            replace(step, ts=(step.ts or 0.0) + ms)
+            if index == 0 or (step.ts is not None and not self._delays)
+            else step
+            for index, step in enumerate(steps)
+        ]
+        return Script._made(moved, self._name, delays=self._delays)
+
+    def map(self, function: Callable[[Any], Any]) -> Script:
+        """Return the script with each message that is sent put through `function`.
+
+        Args:
+            function: From a text, a JSON value or bytes to one of these; of a template it gets the source.
+
+        Raises:
+            ScriptError: What it returns cannot be sent.
+        """
+        return Script._made(self._mapped(function), self._name, delays=self._delays)
+
+    def _mapped(self, function: Callable[[Any], Any]) -> Iterator[Step]:
+        problems: list[Problem] = []
+        for number_, step in enumerate(self.steps, 1):
+            payload = step.payload
+            if payload is None or step.dir == "in":
+                yield step
+                continue
+            value = function(payload.value)
+            kind = "text" if isinstance(value, str) else "binary" if isinstance(value, (bytes, bytearray)) else "json"
+            entry = {kind: value, "template": payload.template is not None}
+            made = Reader(step.line or number_, problems).step(entry)
+            if made is None:
+                raise ScriptError(self._name, problems)
+            yield replace(step, payload=made.payload)
+
+    def filter(self, function: Callable[[Any], object]) -> Script:
+        """Return the script without the messages for which `function` of the text, JSON value or bytes is false.
+
+        Steps that send nothing stay.
+        """
+        kept = [s for s in self.steps if s.payload is None or s.dir == "in" or function(s.payload.value)]
+        return Script._made(kept, self._name, delays=self._delays)
+
+    # Written
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a replay file; loading it gives the same script.
+
+        Raises:
+            ScriptError: A pattern that is Python code, or a kind of file that is not written.
+        """
+        where = Path(path)
+        _check_suffix(where, "written", "to_frame() gives a table that pandas can write")
+        where.write_text(self.text(), encoding="utf-8", newline="\n")
+
+    def text(self) -> str:
+        """Return what `save` writes.
+
+        Raises:
+            ScriptError: A pattern that is Python code, which a file cannot hold.
+        """
+        return dump(self.steps, self._name, header={"timing": "delay"} if self._delays else None)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table with a row a step and a column a key that is used; `from_frame` reads it back.
+
+        Raises:
+            ScriptError: A pattern that is Python code, which a table cannot hold.
+        """
+        import pandas as pd
+
+        try:
+            rows = [keys_of(step) for step in self.steps]
+        except ValueError as error:
+            raise ScriptError(self._name, str(error)) from error
+        for row in rows:
+            if "json" in row and row["json"] is None:
+                # An empty cell is no payload, so the message null is its text here.
+                row["text"] = to_json(row.pop("json"))
+        names = [key for key in ("step_id", "ts", "dir", "text", "json", "binary") if any(key in row for row in rows)]
+        names += [key for key in dict.fromkeys(key for row in rows for key in row) if key not in names]
+        columns = {
+            name: pd.array([row.get(name) for row in rows], dtype="Float64")
+            if name in ("ts", "timeout_ms", "every_ms")
+            else pd.Series([row.get(name, pd.NA) for row in rows], dtype=object)
+            for name in names
+        }
+        return pd.DataFrame(columns)
+
     def __repr__(self) -> str:
-        return f"<Script {self.program.name}, {self.summary()}>"
+        return f"<Script {self._name}, {self.summary()}>"
 
     def summary(self) -> str:
         """Return how many steps there are and how long they last."""
-        count = len(self.program)
-        last = self.program.at[-1] / 1000
+        count, last = len(self), self.duration
         return f"{count:,} step{'s' if count != 1 else ''}" + (f" in {human(last)}" if last else "")
 
     def _repr_html_(self) -> str:
         from .notebook.display import script_html
 
         return script_html(self)
+
+
+def _is_delay(timing: object) -> bool:
+    if timing not in get_args(Timing):
+        raise OptionError("replay(timing=)", timing, valid=get_args(Timing))
+    return timing == "delay"
+
+
+def _check_suffix(path: Path, done: str, way: str) -> None:
+    if path.suffix.lower() not in SUFFIXES:
+        kind = repr(path.suffix) if path.suffix else "without a suffix"
+        raise ScriptError(str(path), f"a file of the kind {kind} is not {done} ({done}: {', '.join(SUFFIXES)}); {way}")
+
+
+def _is_json(value: object) -> bool:
+    import json
+
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _is_table(source: object) -> bool:
@@ -180,3 +574,19 @@ def _frame(source: Any) -> Any:
     if isinstance(source, pd.Series):
         raise OptionError("replay()", source.name, "is a Series", "give a table: series.to_frame()")
     return pd.DataFrame.from_arrow(source)  # type: ignore[attr-defined]  # new in pandas 3
+
+
+def _entries(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a table of steps as dicts, without the cells that are empty."""
+    import pandas as pd
+
+    entries = []
+    for row in table.to_dict("records"):
+        entry: dict[str, Any] = {}
+        for key, value in row.items():
+            if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value):
+                continue
+            whole = key in ("code", "repeat", "connection") and isinstance(value, float) and value.is_integer()
+            entry[str(key)] = int(value) if whole else value.item() if hasattr(value, "item") else value
+        entries.append(entry)
+    return entries

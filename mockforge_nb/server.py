@@ -17,7 +17,7 @@ from .core.log import Log
 from .core.match import pattern as compile_pattern
 from .core.message import Message
 from .core.plan import Plan
-from .errors import ExpectationError, ExpectationTimeoutError, OptionError, ProtocolError
+from .errors import ExpectationError, ExpectationTimeoutError, OptionError, ProtocolError, raise_first
 from .registry import Origin, origin
 from .traffic import Traffic
 from .wire.client import AsyncClient, Client, open_async
@@ -147,26 +147,14 @@ class _Server:
         Raises:
             OptionError: It is no Mock.
         """
-        from .mock import Mock
-
-        if not isinstance(mock, Mock):
+        if not isinstance(mock, type(self.mock)):
             raise OptionError("update()", mock, f"is a {type(mock).__name__}, not a mockforge_nb.Mock")
         self.call(self.listener.update, mock._plan())
         self.mock = mock
 
     def check(self) -> None:
         """Raise the first thing that went wrong by the author's doing; the others are its notes."""
-        kept = self._all_errors()
-        if not kept:
-            return
-        first = kept[0].error
-        # Checked twice, the same error must not grow the same notes again.
-        first.__notes__ = [_where(kept[0].connection, kept[0].step)]
-        for other in kept[1:11]:
-            first.add_note(f"also: {other.error} ({_where(other.connection, other.step)})")
-        if len(kept) > 11:
-            first.add_note(f"and {len(kept) - 11} more, in server.errors")
-        raise first
+        raise_first([(each.error, each.connection, each.step) for each in self._all_errors()])
 
     def halt(self, code: int = 1001) -> None:
         with registry.lock:
@@ -466,7 +454,3 @@ def _port(port: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65_535:
         raise OptionError(where, value, "is no port", "valid: 1 to 65535, or 0 for any free port")
     return value
-
-
-def _where(connection: int, step: int) -> str:
-    return f"connection {connection or '?'}" + (f", step {step}" if step >= 0 else "")

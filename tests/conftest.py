@@ -14,10 +14,15 @@ from pathlib import Path
 
 import pytest
 
+import mockforge_nb
+
 pytest_plugins = ["pytester"]
 
 PATIENCE = 60
 """Seconds that a busy machine may take for anything."""
+
+ROOT = str(Path(mockforge_nb.__file__).parents[1])
+"""Where child processes find the package that is tested."""
 
 
 def held(port: int, host: str = "127.0.0.1") -> bool:
@@ -83,7 +88,7 @@ class Scripts:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**kept, **env},
+            env={**kept, "PYTHONPATH": ROOT, **env},
             cwd=self.folder,
         )
         self.processes.append(process)

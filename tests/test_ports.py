@@ -90,7 +90,7 @@ def test_what_is_no_port_is_refused_at_the_call(port: object) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may bind any port")
 def test_a_privileged_port_says_which_ones_are_not() -> None:
-    with pytest.raises(BindError, match="ports below 1024 need privileges.*port=0"):
+    with pytest.raises(BindError, match=r"ports below 1024 need privileges.*port=0"):
         Mock().serve(port=1)
 
 
@@ -110,7 +110,7 @@ def test_a_path_that_is_none_starts_nothing(path: object) -> None:
 
 def test_a_port_that_somebody_else_holds_is_an_error_that_names_port_0(foreign: int) -> None:
     for replace in (False, True):
-        with pytest.raises(BindError, match=f"127.0.0.1:{foreign}: another program holds it.*port=0") as caught:
+        with pytest.raises(BindError, match=rf"127\.0\.0\.1:{foreign}: another program holds it.*port=0") as caught:
             Mock().serve(port=foreign, replace=replace)
         assert isinstance(caught.value, OSError)
         assert (caught.value.host, caught.value.port) == ("127.0.0.1", foreign)

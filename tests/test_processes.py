@@ -17,7 +17,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mockforge_nb import ExpectationError, ExpectationTimeoutError, Mock, MockServer, ProtocolError, stop_all
+from mockforge_nb import ExpectationError, ExpectationTimeoutError, Mock, MockServer, ProtocolError, registry, stop_all
+from mockforge_nb.wire.portal import loop_thread
 
 from .conftest import PATIENCE, Scripts, held
 
@@ -34,12 +35,7 @@ ENDS = {
     "its last line": ("", 0, ""),
     "an exception": ("raise RuntimeError('mine')", 1, "RuntimeError: mine\n"),
     "sys.exit": ("import sys; sys.exit(3)", 3, ""),
-    "sys.exit with a wait under way": (
-        "import threading, sys, time; t = threading.Thread(target=server.wait_for, args=('never',), kwargs="
-        "{'timeout': None}, daemon=True); t.start(); time.sleep(.1); sys.exit(4)",
-        4,
-        "",
-    ),
+    "sys.exit while a thread waits": ("thread.start(); import sys, time; time.sleep(.1); sys.exit(4)", 4, ""),
 }
 
 
@@ -49,11 +45,18 @@ def test_a_script_with_a_connected_client_ends_at_once_and_silently_by(end: str,
     begun = time.monotonic()
     ran = script(
         f"""
-        from mockforge_nb import Mock
+        import threading
+        from mockforge_nb import ExpectationError, Mock
         server = Mock().echo().serve(port=0)
         client = server.client()
         client.send("hi")
         print(client.recv())
+        def wait():
+            try:
+                server.wait_for("never", timeout=None)
+            except ExpectationError:
+                pass
+        thread = threading.Thread(target=wait, daemon=True)
         {code}
         """
     )
@@ -72,7 +75,7 @@ def test_a_script_ends_though_a_callable_of_its_author_never_returns(script: Scr
         def forever():
             called.append(1)
             time.sleep(3600)
-        server = Mock().replay([{"text": "{{forever()}}"}]).templates(forever=forever).serve(port=0)
+        server = Mock().replay([{"text": "{{forever()}}", "ts": 200}]).templates(forever=forever).serve(port=0)
         client = server.client()
         while not called:
             time.sleep(.01)
@@ -88,7 +91,7 @@ def test_garbage_from_clients_and_failing_templates_print_nothing(script: Script
         import os, socket, time
         from mockforge_nb import Mock
         server = Mock().replay([{"text": "{{boom()}}"}]).templates(boom=lambda: 1 / 0).serve(port=0)
-        for garbage in (b"", b"\\x00" * 5000, os.urandom(5000), b"GET / HTTP/1.1\\r\\n\\r\\n", b"POST /ws HTTP/9\\r\\n"):
+        for garbage in (b"", b"\\x00" * 5000, os.urandom(5000), b"GET / HTTP/1.1\\r\\n\\r\\n", b"X /ws HTTP/9\\n"):
             with socket.create_connection(("127.0.0.1", server.port)) as one:
                 one.sendall(garbage)
         client = server.client()
@@ -231,12 +234,12 @@ def test_a_mock_is_handed_to_another_process(context: str) -> None:
     with Mock().serve(port=0):  # a fork is one of a process that serves
         kit = multiprocessing.get_context(context)
         rows = pd.DataFrame({"a": [1, 2]})
-        mock = Mock().replay(rows, rate=1000, template="{{row.a}} {{path}}").latency((1, 2)).seed(3)
+        mock = Mock().replay(rows, rate=1000, template="{{row.a}}!").latency((1, 2)).seed(3)
         results = kit.Queue()
         child = kit.Process(target=serve_and_greet, args=(mock, results))  # type: ignore[attr-defined]
         child.start()
         try:
-            assert results.get(timeout=PATIENCE) == ("1 /ws", "2 /ws", repr(mock))
+            assert results.get(timeout=PATIENCE) == ("1!", "2!", repr(mock))
             child.join(PATIENCE)
             assert child.exitcode == 0
         finally:
@@ -264,10 +267,10 @@ def test_a_mock_pickles(mock: Mock) -> None:
     again._plan()
 
 
-def test_a_server_and_its_connections_say_that_they_do_not_pickle() -> None:
-    with Mock().serve(port=0) as server:
-        with pytest.raises(TypeError, match="cannot be pickled: it belongs to its process; send its url there"):
-            pickle.dumps(server)
+def test_a_server_says_that_it_does_not_pickle() -> None:
+    told = pytest.raises(TypeError, match="cannot be pickled: it belongs to its process; send its url there")
+    with Mock().serve(port=0) as server, told:
+        pickle.dumps(server)
 
 
 # Threads
@@ -337,7 +340,7 @@ def test_an_awaited_server_waits_without_blocking_its_loop() -> None:
         await client.send("late")
         assert (await waiting).text == "late"
         assert (await server.wait_connected()).number == 1
-        with pytest.raises(ExpectationTimeoutError, match="'never' did not come within 0.01 s"):
+        with pytest.raises(ExpectationTimeoutError, match=r"'never' did not come within 0\.01 s"):
             await server.wait_for("never", timeout=0.01)
         await client.close()
         await server.stop()
@@ -376,6 +379,60 @@ def test_a_wait_ends_with_an_error_when_the_awaited_server_is_stopped() -> None:
             await waiting
 
     asyncio.run(main())
+
+
+@pytest.mark.xfail(reason="Starting.__await__ lets a start that is cancelled go on", raises=AssertionError)
+def test_a_start_that_is_cancelled_leaves_no_server() -> None:
+    async def main() -> None:
+        starting = asyncio.create_task(Mock().serve_async(port=0).__aenter__())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+
+    asyncio.run(main())  # waits for the thread that starts it
+    try:
+        assert not registry.running
+    finally:
+        stop_all()
+
+
+@pytest.mark.xfail(reason="_Server.halt forgets the server before it refuses to stop it", raises=AssertionError)
+def test_a_server_that_its_own_callable_cannot_stop_can_still_be_stopped() -> None:
+    servers: list[MockServer] = []
+    mock = Mock().replay([{"text": "{{stop()}}", "ts": 50}]).templates(stop=lambda: servers[0].stop())
+    server = mock.serve(port=0)
+    servers.append(server)
+    try:
+        with server.client():
+            await_errors(server)
+        assert "cannot be stopped from its own event loop" in str(server.errors[0])
+        server.stop()
+        assert not held(server.port)
+    finally:
+        loop_thread().run(server.listener.stop)
+
+
+@pytest.mark.xfail(reason="Waiter.offer: the wait may be over when its pattern returns", raises=AssertionError)
+def test_a_pattern_that_is_slower_than_its_timeout_harms_nobody() -> None:
+    with Mock().echo().serve(port=0) as server, server.client() as client:
+        entered, over = threading.Event(), threading.Event()
+
+        def slow(message: Any) -> bool:
+            entered.set()
+            return over.wait(PATIENCE)
+
+        sender = threading.Timer(0.1, client.send, ("hello",))
+        sender.start()
+        with pytest.raises(ExpectationTimeoutError):
+            server.wait_for(slow, timeout=1)
+        assert entered.is_set()
+        over.set()
+        assert client.recv() == "hello"
+        client.connection.ping().wait(1)
+        assert server.errors == []
+        assert client.close_code is None
 
 
 def broken() -> Mock:

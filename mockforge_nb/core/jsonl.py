@@ -14,7 +14,7 @@ from .stepkeys import KEYS, PAYLOADS, SPELLINGS, Reader, keys_of
 HEADER_VERSION = 1
 
 
-def parse(text: str, path: str, *, expand: bool = True) -> tuple[Step, ...]:
+def parse(text: str, path: str, *, expand: bool = True) -> tuple[tuple[Step, ...], Mapping[str, Any]]:
     """Read a replay file.
 
     Args:
@@ -22,11 +22,15 @@ def parse(text: str, path: str, *, expand: bool = True) -> tuple[Step, ...]:
         path: What errors call it.
         expand: Whether payloads are templates where a line does not say; otherwise they are sent as they stand.
 
+    Returns:
+        The steps, and the header line of a recording; empty: there is none.
+
     Raises:
         ScriptError: All that is wrong with it, each with its line; nothing is half loaded.
     """
     problems: list[Problem] = []
     steps: list[Step] = []
+    header: Mapping[str, Any] = {}
     first = True
     # Not splitlines(): a JSON text may hold U+2028 and other line ends of Unicode.
     for line, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
@@ -46,6 +50,7 @@ def parse(text: str, path: str, *, expand: bool = True) -> tuple[Step, ...]:
             if entry["mockforge"] != HEADER_VERSION or isinstance(entry["mockforge"], bool):
                 shown = json.dumps(entry["mockforge"])
                 problems.append(Problem(line, f'"mockforge": {shown} is no known version ({HEADER_VERSION})'))
+            header = entry
             expand = expand and entry.get("templates", True) is not False
         else:
             step = Reader(line, problems, expand=expand).step(entry)
@@ -54,7 +59,7 @@ def parse(text: str, path: str, *, expand: bool = True) -> tuple[Step, ...]:
         first = False
     if not steps and not problems:
         problems.append(Problem(0, 'there are no steps in it; a step is a line such as {"ts": 0, "text": "hello"}'))
-    return _checked(steps, path, problems)
+    return _checked(steps, path, problems), header
 
 
 def steps_of(entries: Sequence[object], name: str) -> tuple[Step, ...]:
@@ -88,7 +93,9 @@ def jumps(steps: Sequence[Step]) -> list[Problem]:
         if step.step_id in ON_TIMEOUT:
             problems.append(Problem(place, f'"step_id": {step.step_id!r} is a word of "on_timeout"; choose another'))
         elif step.step_id in ids:
-            problems.append(Problem(place, f'"step_id": {step.step_id!r} is the id of line {ids[step.step_id]} already'))
+            problems.append(
+                Problem(place, f'"step_id": {step.step_id!r} is the id of line {ids[step.step_id]} already')
+            )
         elif step.step_id is not None:
             ids[step.step_id] = place
     for number, step in enumerate(steps, 1):

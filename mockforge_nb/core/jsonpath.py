@@ -72,6 +72,8 @@ def _rooted(text: str) -> str:
 class _JsonPath(Pattern):
     __slots__ = ("_path", "_test")
 
+    in_files = True
+
     def __init__(self, source: str, path: str, comparison: str, where: str) -> None:
         super().__init__(repr(source), source)
         self._test = self._compile(source, f"$[?{_rooted(comparison)}]", where) if comparison else None
@@ -112,6 +114,8 @@ class _SimplePath(Pattern):
     """``$.a.b`` and ``$.a.b == literal``, which nearly all paths are, in a twentieth of the library's time."""
 
     __slots__ = ("_keys", "_want")
+
+    in_files = True
 
     def __init__(self, source: str, simple: re.Match[str]) -> None:
         super().__init__(repr(source), source)

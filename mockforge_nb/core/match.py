@@ -125,6 +125,8 @@ class _Predicate(Pattern):
 class _Regex(Pattern):
     __slots__ = ("_names", "_regex")
 
+    in_files = True
+
     def __init__(self, source: str, where: str) -> None:
         super().__init__(repr(source), source)
         self._regex = compile_re2(source, where)

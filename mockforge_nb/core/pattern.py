@@ -58,6 +58,8 @@ class Pattern:
 
     __slots__ = ("_key", "source")
 
+    in_files = False
+
     def __init__(self, source: str, key: object) -> None:
         self.source = source
         self._key = key
@@ -68,6 +70,11 @@ class Pattern:
         Only a predicate's own exception comes through: it is the author's.
         """
         raise NotImplementedError
+
+    @property
+    def written(self) -> str | None:
+        """How a file writes it; None: it is Python code, or not a pattern by itself."""
+        return str(self._key) if self.in_files else None
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and isinstance(other, Pattern) and bool(self._key == other._key)

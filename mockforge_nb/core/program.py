@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from mockforge_nb.errors import OptionError
+
 from .message import BINARY, TEXT
 
 if TYPE_CHECKING:
@@ -60,6 +62,21 @@ class Payload:
 def to_json(value: Any) -> str:
     """Return `value` as compact JSON text; the form of every JSON message that leaves."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def encoded(data: object, where: str) -> tuple[int, bytes]:
+    """Return the opcode and payload of what a user sends: text, bytes, or anything else as JSON.
+
+    Raises:
+        OptionError: It has no JSON form.
+    """
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return BINARY, bytes(data)
+    try:
+        return TEXT, (data if isinstance(data, str) else to_json(data)).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        valid = "valid: text, bytes, or what has a JSON form"
+        raise OptionError(where, data, f"cannot be sent: {error}", valid) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,10 +309,19 @@ class Program:
         return len(self.steps)
 
     @property
+    def hand_written(self) -> tuple[Step, ...]:
+        """The steps if they may do more than send; a table's rows, which may be millions, do not."""
+        return self.steps if isinstance(self.steps, tuple) and not self.plain else ()
+
+    @property
     def waits(self) -> bool:
         """Whether any step waits for the client."""
-        # A table's rows wait for nobody, and there may be millions.
-        return not self.plain and isinstance(self.steps, tuple) and any(step.waits for step in self.steps)
+        return any(step.waits for step in self.hand_written)
+
+    @property
+    def jumps(self) -> bool:
+        """Whether any step may be followed by another than the one behind it."""
+        return any(step.targets for step in self.hand_written)
 
     @property
     def variables(self) -> frozenset[str]:

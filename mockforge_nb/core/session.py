@@ -249,7 +249,7 @@ class Session:
         if direct:
             frames = program.block(run.first).slice(run.first, run.last)
             out.append(Burst(program, run.first, run.last, frames, player.start_ms, player.scale))
-            return len(frames)
+            return max(len(frames), MESSAGE_COST)
         size = 0
         for index in range(run.first, run.last):
             payload = program.payload(index)

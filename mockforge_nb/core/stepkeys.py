@@ -162,7 +162,7 @@ class Reader:
                 self._wrong(f'"{key}" belongs to a step that waits: one with "waitFor" or "dir": "in"')
         code, reason, error = self._end()
         every, repeat = self._repetition(direction, ends=code is not None or error)
-        if direction == "out" and payload is None and code is None and not error and not self._goes_on():
+        if direction == "out" and code is None and not error and not self._does_something():
             self._wrong(f'nothing to do: a step has one of {", ".join(map(repr, PAYLOADS))}, or "close"')
         return Step(
             ts=None if ts is None else float(ts),
@@ -185,9 +185,9 @@ class Reader:
             line=self._line,
         )
 
-    def _goes_on(self) -> bool:
-        """Whether a step without payload waits or jumps, and so has something to do."""
-        return any(key in self._keys for key in ("waitFor", "next_step", "on_match", "branches"))
+    def _does_something(self) -> bool:
+        """Whether a step sends, waits or jumps."""
+        return any(key in self._keys for key in (*PAYLOADS, "waitFor", "next_step", "on_match", "branches"))
 
     def _payload(self, *, expand: bool) -> Payload | None:
         keys = self._keys
@@ -277,7 +277,9 @@ class Reader:
         if close and error:
             self._wrong('"close" sends a close frame and "error" ends without one; say one of them')
         code = self._check("code", may_close, 1000)
-        reason = self._check("reason", lambda value: isinstance(value, str) and len(value.encode(errors="replace")) < 124, "")
+        reason = self._check(
+            "reason", lambda value: isinstance(value, str) and len(value.encode(errors="replace")) < 124, ""
+        )
         return (code if close else None), reason, error
 
     def _repetition(self, direction: str, *, ends: bool) -> tuple[float | None, int | None]:
@@ -296,7 +298,7 @@ class Reader:
 
     def _branches(self) -> tuple[Branch, ...]:
         found: list[Branch] = []
-        on_match = self._check("on_match", lambda value: isinstance(value, list), [])
+        on_match: list[Any] = self._check("on_match", lambda value: isinstance(value, list), [])
         for number, each in enumerate(on_match, 1):
             fields = self._fields(f'"on_match" entry {number}', each, ("pattern", "goto_step"), 2)
             if fields is None:
@@ -307,7 +309,7 @@ class Reader:
             compiled = self._try(lambda source=fields["pattern"]: pattern(source, where='"on_match"'))  # type: ignore[misc]
             if compiled is not None:
                 found.append(Branch(compiled, fields["goto_step"]))
-        branches = self._check("branches", lambda value: isinstance(value, Mapping), {})
+        branches: Mapping[Any, Any] = self._check("branches", lambda value: isinstance(value, Mapping), {})
         for word, goto in branches.items():
             if not isinstance(goto, str) or not isinstance(word, str):
                 self._wrong(f'"branches": {shown(word)}: {shown(goto)} is no id of a step')
@@ -319,7 +321,8 @@ class Reader:
 
     def _assertions(self) -> tuple[Assertion, ...]:
         found: list[Assertion] = []
-        for number, each in enumerate(self._check("assertions", lambda value: isinstance(value, list), []), 1):
+        entries: list[Any] = self._check("assertions", lambda value: isinstance(value, list), [])
+        for number, each in enumerate(entries, 1):
             fields = self._fields(f'"assertions" entry {number}', each, ("pattern", "expected", "description"), 1)
             if fields is None:
                 continue
@@ -350,9 +353,9 @@ class Reader:
 
 def _written(one: Pattern) -> str:
     """Return what a file says for a pattern."""
-    if not one.written:
+    if one.written is None:
         raise ValueError(f"the pattern {one!r} is Python code, which a file cannot hold")
-    return one.source
+    return one.written
 
 
 def keys_of(step: Step) -> dict[str, Any]:
@@ -377,6 +380,8 @@ def keys_of(step: Step) -> dict[str, Any]:
             keys["template"] = False
     if step.dir == "in" and payload is not None:
         keys["match"] = step.how
+    elif step.dir == "in" and step.match is not None and step.match != any_message():
+        _written(step.match)
     if step.wait_for is not None:
         keys["waitFor"] = _written(step.wait_for)
     if step.timeout_ms is not None:
@@ -385,7 +390,11 @@ def keys_of(step: Step) -> dict[str, Any]:
         keys["on_timeout"] = step.on_timeout
     if step.assertions:
         keys["assertions"] = [
-            {"pattern": _written(a.pattern), "expected": a.expected, **({"description": a.description} if a.description else {})}
+            {
+                "pattern": _written(a.pattern),
+                "expected": a.expected,
+                **({"description": a.description} if a.description else {}),
+            }
             for a in step.assertions
         ]
     on_match = [{"pattern": _written(b.pattern), "goto_step": b.goto} for b in step.branches if b.word is None]

@@ -49,7 +49,7 @@ def number(value: object) -> float:
 
 
 def human(duration: float) -> str:
-    """Return a duration in seconds as people say it: ``250 ms``, ``12.5 s``, ``3.5 min``, ``2 days``, ``10.2 years``."""
+    """Return a duration in seconds as people say it: ``250 ms``, ``12.5 s``, ``2 days``, ``10.2 years``."""
     scales = ((1, "ms", 0.001), (120, "s", 1), (7200, "min", 60), (172_800, "h", 3600), (63_072_000, "days", 86_400))
     unit, size = next(((unit, size) for below, unit, size in scales if duration < below), ("years", 31_557_600))
     return f"{duration / size:,.3g} {unit}" if duration / size < 1000 else f"{duration / size:,.0f} {unit}"

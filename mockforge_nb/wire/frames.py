@@ -93,6 +93,9 @@ class FrameReader:
         data = self._whole()
         if data is None:
             return None
+        if data[0] & 15 == Opcode.CLOSE:
+            # It may stand between fragments (RFC 6455 §5.4), which the protocol takes for an error.
+            self._protocol.current_size = None
         self._protocol.receive_data(data)
         frames = (one for one in self._protocol.events_received() if isinstance(one, Frame))
         return [whole for one in frames if (whole := self._join(one)) is not None]

@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from time import monotonic
@@ -52,7 +52,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
             raise BindError(host, port, _way_out(host, error)) from error
 
 
-def _listen(addresses: list[tuple[int, Any]], port: int) -> list[socket.socket]:
+def _listen(addresses: Sequence[tuple[int, Any]], port: int) -> list[socket.socket]:
     """Listen at each address that this machine has; raise the first's OSError if it has none of them."""
     sockets: list[socket.socket] = []
     missing: OSError | None = None

@@ -39,7 +39,8 @@ class LoopThread:
         started: Future[BlockingPortal] = Future()
 
         async def main() -> None:
-            asyncio.get_running_loop().set_exception_handler(self._keep)
+            self._asyncio = asyncio.get_running_loop()
+            self._asyncio.set_exception_handler(self._keep)
             async with BlockingPortal() as portal:
                 started.set_result(portal)
                 await portal.sleep_until_stopped()
@@ -72,11 +73,12 @@ class LoopThread:
 
     def responds(self, timeout: float) -> bool:
         """Return whether the loop does something new within `timeout` (s); an author's callable may hold it."""
+        responded = threading.Event()
         try:
-            self._portal.start_task_soon(lambda: None).result(timeout)
-        except (TimeoutError, RuntimeError):
+            self._asyncio.call_soon_threadsafe(responded.set)  # the portal's own calls would wait for the loop
+        except RuntimeError:  # it is closed
             return False
-        return True
+        return responded.wait(timeout)
 
     def close(self) -> None:
         """Stop the loop and wait for its thread, two seconds at most."""

@@ -7,15 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockforge_nb.core.jsonl import KEYS, looks_like_step, parse, program_of
+from mockforge_nb.core.jsonl import looks_like_step, parse, steps_of
 from mockforge_nb.core.message import BINARY, Message
 from mockforge_nb.core.program import Program, Step
+from mockforge_nb.core.stepkeys import KEYS
 from mockforge_nb.errors import ScriptError
 
 
 def steps(text: str) -> list[Step]:
-    program = parse(text, "feed.jsonl")
-    return [program.steps[i] for i in range(len(program))]
+    return list(parse(text, "feed.jsonl")[0])
+
+
+def loaded(text: str) -> Program:
+    return Program.of(parse(text, "x")[0])
 
 
 def problems(text: str) -> list[str]:
@@ -39,13 +43,13 @@ def test_a_line_end_of_unicode_inside_a_text_is_text() -> None:
 
 
 def test_json_and_binary_payloads() -> None:
-    program = parse('{"json": {"a": [1, null, "ä"]}}\n{"binary": "AP8="}\n{"text": "AP8=", "binary": true}', "x")
+    program = loaded('{"json": {"a": [1, null, "ä"]}}\n{"binary": "AP8="}\n{"text": "AP8=", "binary": true}')
     assert list(program.payloads(0, 3)) == ['{"a":[1,null,"ä"]}'.encode(), b"\x00\xff", b"\x00\xff"]
     assert [program.opcode(i) for i in range(3)] == [1, 2, 2]
 
 
 def test_a_header_line_of_a_recording_is_no_step() -> None:
-    assert len(parse('{"mockforge": 1, "url": "ws://x"}\n{"text": "a"}', "x")) == 1
+    assert len(parse('{"mockforge": 1, "url": "ws://x"}\n{"text": "a"}', "x")[0]) == 1
     assert problems('{"mockforge": 7}\n{"text": "a"}') == ['feed.jsonl:1: "mockforge": 7 is no known version (1)']
 
 
@@ -86,7 +90,7 @@ def test_expected_messages_are_compared_as_match_says() -> None:
         ('{"dir": "outt", "text": "a"}', '"dir": "outt" is not "out" or "in"; did you mean \'out\'?'),
         ('{"text": 5}', '"text": 5 is not a text; for a JSON value say "json"'),
         ('{"text": "a", "json": 1}', "more than one payload: 'text' and 'json'"),
-        ('{"ts": 5}', "nothing to send: a step has one of 'text', 'json', 'binary'"),
+        ('{"ts": 5}', "nothing to do: a step has one of 'text', 'json', 'binary', or \"close\""),
         ('{"binary": "*"}', '"binary": "*" is no base64'),
         ('{"binary": true}', '"binary": true says that "text" is base64, and there is no "text"'),
         ('{"text": "{{uuuid}}x{{randInt 1}}"}', "randInt"),
@@ -126,11 +130,9 @@ def test_a_file_without_steps_is_a_problem() -> None:
 
 
 def test_steps_from_python_are_numbered_by_their_place() -> None:
-    program = program_of([{"text": "a"}, {"binary": b"\x00", "ts": 5}], "<list>")
-    assert isinstance(program, Program)
-    assert list(program.at) == [0, 5]
+    assert [step.ts for step in steps_of([{"text": "a"}, {"binary": b"\x00", "ts": 5}], "<list>")] == [None, 5]
     with pytest.raises(ScriptError, match="<list>:2: unknown key 'tesxt'"):
-        program_of([{"text": "a"}, {"tesxt": "b"}], "<list>")
+        steps_of([{"text": "a"}, {"tesxt": "b"}], "<list>")
 
 
 def test_what_looks_like_a_step() -> None:
@@ -157,12 +159,15 @@ values = json_values | st.sampled_from(
 )
 def test_any_text_either_loads_whole_or_is_one_clear_error(text: str) -> None:
     try:
-        program = parse(text, "any.jsonl")
+        steps, _ = parse(text, "any.jsonl")
     except ScriptError as error:
-        assert error.problems
-        assert str(error).startswith("any.jsonl:")
+        refused = error
     else:
         lines = [line.strip() for line in text.removeprefix("\ufeff").split("\n")]
         entries: list[Any] = [json.loads(x) for x in lines if x and not x.startswith(("//", "#"))]
-        assert len(program) == len(entries)
-        assert list(program.at) == sorted(program.at)
+        assert len(steps) == len(entries)
+        at = list(Program.of(steps).at)
+        assert at == sorted(at)
+        return
+    assert refused.problems
+    assert str(refused).startswith("any.jsonl:")

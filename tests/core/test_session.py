@@ -35,7 +35,7 @@ def program(*at: float | tuple[float, str]) -> Program:
 
 
 def script(text: str) -> Program:
-    return parse(text, "test.jsonl")
+    return Program.of(parse(text, "test.jsonl")[0])
 
 
 # Echo

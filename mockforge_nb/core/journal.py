@@ -1,0 +1,70 @@
+"""One connection's rows of the traffic, the same for real and for simulated ones."""
+
+from __future__ import annotations
+
+from .events import Burst, Send
+from .log import OUT, ConnectionRecord, Log
+from .message import CLOSE
+from .session import Session
+
+
+class Journal:
+    """Adds rows to a log, with the time of the connection's session.
+
+    Args:
+        log: Where rows go.
+        record: The connection.
+        session: Its session.
+        started: When the server started, on the driver's clock (s).
+    """
+
+    __slots__ = ("_log", "_started", "record", "session")
+
+    def __init__(self, log: Log, record: ConnectionRecord, session: Session, started: float) -> None:
+        self._log = log
+        self._started = started
+        self.record = record
+        self.session = session
+
+    def add(
+        self, now: float, direction: int, opcode: int, payload: bytes = b"", close: tuple[int, str] | None = None
+    ) -> int:
+        """Log a frame that no step sent, a handshake or an end; return its time (UTC ns)."""
+        time = self.session.time_ns(now)
+        elapsed = int((now - self._started) * 1e9)
+        self._log.add(time, elapsed, self.record, direction, opcode, payload, close=close)
+        return time
+
+    def close(self, now: float, direction: int, code: int, reason: str) -> None:
+        """Log a close frame."""
+        # 1005 stands for a close frame without a code, RFC 6455 §7.1.5.
+        payload = b"" if code == 1005 else code.to_bytes(2, "big") + reason.encode()
+        self.add(now, direction, CLOSE, payload, (code, reason))
+
+    def sent(self, now: float, one: Send) -> None:
+        """Log a message that leaves."""
+        self._log.add(
+            self.session.time_ns(now, one.due_ms),
+            int((now - self._started) * 1e9),
+            self.record,
+            OUT,
+            one.opcode,
+            one.payload,
+            one.step,
+            -1,
+            one.due_ms,
+            one.delay_ms,
+        )
+
+    def burst(self, now: float, one: Burst) -> None:
+        """Log a run of steps that leave together."""
+        self._log.add_burst(
+            self.session.time_ns(now),
+            int((now - self._started) * 1e9),
+            self.record,
+            one.program,
+            one.first,
+            one.last,
+            one.scale,
+            one.start_ms,
+        )
