@@ -338,7 +338,9 @@ class Mock:
             behaviour = self._played.replay
             unknown = sorted(behaviour.program.variables - set(self._names))
             if unknown:
-                known = [*self._names, "message", "state", "row", "path", "query", "headers", "match"]
+                from .core.template import KNOWN
+
+                known = [*self._names, *KNOWN]
                 raise TemplateError(
                     "{{" + unknown[0] + "}}",
                     f"no variable {unknown[0]!r} is known{nearest(unknown[0], known)}; "

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from .core.jsonl import dump, looks_like_step, parse, program, steps_of, unreachable
-from .core.program import Program, Step, to_json
-from .core.stepkeys import Reader, keys_of
+from .core.program import Program, Step
+from .core.stepkeys import Reader
 from .core.units import human, number, seconds
 from .errors import OptionError, Problem, ScriptError, ScriptFileNotFoundError
 
@@ -135,12 +135,13 @@ class Script:
             OptionError: An argument that does not fit the table.
             ScriptError: A row that cannot be sent, or times that cannot be used.
         """
+        from .generators.steptable import entries_of
         from .generators.tables import program_from_frame
 
         table = _frame(df)
         given = any(option is not None for option in (time, unit, rate, columns, template))
         if rows is False or (rows is None and not given and looks_like_step(list(table.columns))):
-            return cls._made(steps_of(_entries(table), "<DataFrame>"), "<DataFrame>")
+            return cls._made(steps_of(entries_of(table), "<DataFrame>"), "<DataFrame>")
         made = program_from_frame(table, time=time, unit=unit, rate=rate, columns=columns, template=template)
         return cls._of_program(made)
 
@@ -501,25 +502,12 @@ class Script:
         Raises:
             ScriptError: A pattern that is Python code, which a table cannot hold.
         """
-        import pandas as pd
+        from .generators.steptable import frame_of
 
         try:
-            rows = [keys_of(step) for step in self.steps]
+            return frame_of(self.steps)
         except ValueError as error:
             raise ScriptError(self._name, str(error)) from error
-        for row in rows:
-            if "json" in row and row["json"] is None:
-                # An empty cell is no payload, so the message null is its text here.
-                row["text"] = to_json(row.pop("json"))
-        names = [key for key in ("step_id", "ts", "dir", "text", "json", "binary") if any(key in row for row in rows)]
-        names += [key for key in dict.fromkeys(key for row in rows for key in row) if key not in names]
-        columns = {
-            name: pd.array([row.get(name) for row in rows], dtype="Float64")
-            if name in ("ts", "timeout_ms", "every_ms")
-            else pd.Series([row.get(name, pd.NA) for row in rows], dtype=object)
-            for name in names
-        }
-        return pd.DataFrame(columns)
 
     def __repr__(self) -> str:
         return f"<Script {self._name}, {self.summary()}>"
@@ -574,19 +562,3 @@ def _frame(source: Any) -> Any:
     if isinstance(source, pd.Series):
         raise OptionError("replay()", source.name, "is a Series", "give a table: series.to_frame()")
     return pd.DataFrame.from_arrow(source)  # type: ignore[attr-defined]  # new in pandas 3
-
-
-def _entries(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a table of steps as dicts, without the cells that are empty."""
-    import pandas as pd
-
-    entries = []
-    for row in table.to_dict("records"):
-        entry: dict[str, Any] = {}
-        for key, value in row.items():
-            if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value):
-                continue
-            whole = key in ("code", "repeat", "connection") and isinstance(value, float) and value.is_integer()
-            entry[str(key)] = int(value) if whole else value.item() if hasattr(value, "item") else value
-        entries.append(entry)
-    return entries

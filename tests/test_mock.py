@@ -108,7 +108,7 @@ def test_errors_of_a_file_name_it_and_nothing_is_half_loaded(tmp_path: Path) -> 
     with pytest.raises(ScriptError, match="there is no such file"):
         Mock().replay(str(tmp_path / "none.jsonl"))
     path.write_bytes(b'{"text": "a"}\n\xff\n')
-    with pytest.raises(ScriptError, match="feed.jsonl:2: not UTF-8 "):
+    with pytest.raises(ScriptError, match=r"feed\.jsonl:2: not UTF-8 "):
         Mock().replay(path)
     with pytest.raises(ScriptError, match=r"a file of the kind '.xlsx' is not read \(read: .jsonl, .ndjson\)"):
         Mock().replay("table.xlsx")

@@ -414,7 +414,7 @@ def test_a_server_that_its_own_callable_cannot_stop_can_still_be_stopped() -> No
         loop_thread().run(server.listener.stop)
 
 
-@pytest.mark.xfail(reason="Waiter.offer: the wait may be over when its pattern returns", raises=AssertionError)
+@pytest.mark.xfail(reason="Waiter.offer: the wait may be over when its pattern returns")
 def test_a_pattern_that_is_slower_than_its_timeout_harms_nobody() -> None:
     with Mock().echo().serve(port=0) as server, server.client() as client:
         entered, over = threading.Event(), threading.Event()

@@ -358,6 +358,11 @@ def _written(one: Pattern) -> str:
     return one.written
 
 
+def _short(ms: float) -> float:
+    """Return whole milliseconds as a whole number, as people write them."""
+    return int(ms) if float(ms).is_integer() else ms
+
+
 def keys_of(step: Step) -> dict[str, Any]:
     """Return a step as a line of a file has it; reading that gives the same step.
 
@@ -368,7 +373,7 @@ def keys_of(step: Step) -> dict[str, Any]:
     if step.step_id is not None:
         keys["step_id"] = step.step_id
     if step.ts is not None:
-        keys["ts"] = int(step.ts) if step.ts.is_integer() else step.ts
+        keys["ts"] = _short(step.ts)
     if step.dir == "in":
         keys["dir"] = "in"
     payload = step.payload
@@ -385,7 +390,7 @@ def keys_of(step: Step) -> dict[str, Any]:
     if step.wait_for is not None:
         keys["waitFor"] = _written(step.wait_for)
     if step.timeout_ms is not None:
-        keys["timeout_ms"] = step.timeout_ms
+        keys["timeout_ms"] = _short(step.timeout_ms)
     if step.on_timeout != "fail":
         keys["on_timeout"] = step.on_timeout
     if step.assertions:
@@ -413,5 +418,5 @@ def keys_of(step: Step) -> dict[str, Any]:
         keys["error"] = True
     if step.every_ms is not None:
         keys["repeat"] = True if step.repeat is None else step.repeat
-        keys["every_ms"] = step.every_ms
+        keys["every_ms"] = _short(step.every_ms)
     return keys

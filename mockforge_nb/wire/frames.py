@@ -69,10 +69,8 @@ class FrameReader:
                     if start > end:
                         break
                     size = int.from_bytes(view[at + 2 : start - 4], "big")
-                    if size > self._most:
-                        break
                 stop = start + size
-                if stop > end:
+                if stop > end or size > self._most:
                     break
                 payload = apply_mask(view[start:stop], buffer[start - 4 : start])
                 if head == WHOLE_TEXT and not payload.isascii() and not _is_utf8(payload):
@@ -117,8 +115,8 @@ class FrameReader:
             if end < header - 4:
                 return None
             size = int.from_bytes(buffer[2 : header - 4], "big")
-            if size > self._most:
-                return self.rest()
+        if size > self._most:
+            return self.rest()
         self._need = header + size
         if end < self._need:
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from websockets.http11 import Request
@@ -108,11 +108,11 @@ class Handshake:
         """The request's path; empty: there was none."""
         return self.request.path.partition("?")[0] if self.request is not None else ""
 
-    def record(self, remote: tuple[str, int]) -> ConnectionRecord:
+    def record(self, peer: tuple[Any, ...]) -> ConnectionRecord:
         """Return the log's entry of the connection."""
         assert self.request is not None
         headers = self.request.headers
-        host, port = remote
+        host, port = peer[:2]
         return ConnectionRecord(
             number=self._listener.next_number(),
             path=self.path,

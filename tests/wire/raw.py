@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import time
@@ -112,10 +113,8 @@ class Raw:
 
     def gone(self) -> bool:
         """Wait until the server has ended the connection, however it did."""
-        try:
+        with contextlib.suppress(ConnectionError):
             self.rest()
-        except ConnectionError:
-            pass
         return True
 
     def reset(self) -> None:
