@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 
 import pytest
@@ -29,7 +28,6 @@ from .raw import (
 @pytest.fixture(autouse=True)
 def _nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     yield
-    gc.collect()
     assert capfd.readouterr() == ("", "")
 
 

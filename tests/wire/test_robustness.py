@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -40,7 +39,6 @@ TLS_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(range(189))
 @pytest.fixture(autouse=True)
 def _nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     yield
-    gc.collect()
     assert capfd.readouterr() == ("", "")
 
 

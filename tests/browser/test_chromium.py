@@ -1,0 +1,122 @@
+"""A real browser as the client: headless Chromium, driven through its DevTools protocol."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import connect
+
+from mockforge_nb import Mock, Script
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-port=0",
+]
+
+Evaluate = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def evaluate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evaluate]:
+    """Run JavaScript in a page and return what its promise resolves to."""
+    profile: Path = tmp_path_factory.mktemp("chromium")
+    assert CHROMIUM is not None
+    with subprocess.Popen(
+        [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            address = profile / "DevToolsActivePort"
+            until = time.monotonic() + 60
+            while not (address.exists() and address.read_text().count("\n")):
+                assert process.poll() is None, "Chromium ended before it listened"
+                assert time.monotonic() < until, "Chromium did not listen within a minute"
+                time.sleep(0.05)
+            port, path = address.read_text().split("\n")[:2]
+            with connect(f"ws://127.0.0.1:{port}{path}", proxy=None, max_size=None) as tools:
+                number = 0
+
+                def ask(method: str, session: str | None = None, **params: Any) -> Any:
+                    nonlocal number
+                    number += 1
+                    message = {"id": number, "method": method, "params": params}
+                    tools.send(json.dumps(message if session is None else {**message, "sessionId": session}))
+                    while True:
+                        answer = json.loads(tools.recv(timeout=60))
+                        if answer.get("id") == number:
+                            assert "error" not in answer, answer
+                            return answer["result"]
+
+                target = ask("Target.createTarget", url="about:blank")["targetId"]
+                page = ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+
+                def run(script: str, **values: Any) -> Any:
+                    given = "".join(f"const {name} = {json.dumps(value)};" for name, value in values.items())
+                    body = f"(async () => {{ {given} {script} }})()"
+                    answer = ask("Runtime.evaluate", page, expression=body, awaitPromise=True, returnByValue=True)
+                    assert "exceptionDetails" not in answer, answer
+                    return answer["result"].get("value")
+
+                yield run
+        finally:
+            process.kill()
+
+
+TALK = """
+const socket = new WebSocket(url);
+socket.binaryType = "arraybuffer";
+const seen = [];
+return await new Promise(resolve => {
+  socket.onopen = () => says.forEach(each => socket.send(Array.isArray(each) ? new Uint8Array(each) : each));
+  socket.onmessage = event => {
+    seen.push(typeof event.data === "string" ? event.data : [...new Uint8Array(event.data)]);
+    if (seen.length === count) socket.close(4001, "enough");
+  };
+  socket.onclose = event => resolve({seen, code: event.code, reason: event.reason, clean: event.wasClean});
+});
+"""
+
+
+def test_a_browser_gets_its_messages_back(ws_mock: Any, evaluate: Evaluate) -> None:
+    server = ws_mock(Mock().echo())
+    says = ["hello", "ä€😀", [0, 255, 1], "x" * 100_000]
+    talk = evaluate(TALK, url=server.url, says=says, count=4)
+    assert talk == {"seen": says, "code": 4001, "reason": "enough", "clean": True}
+    df = server.traffic.df
+    assert list(df[df.opcode == "close"].close_code) == [4001, 4001]
+    assert "Chrome" in server.connections[0].headers["User-Agent"]
+
+
+def test_a_browser_plays_a_script_with_a_wait_and_a_close(ws_mock: Any, evaluate: Evaluate) -> None:
+    script = (
+        '{"ts": 0, "text": "who?"}\n{"json": {"hello": "{{message}}"}, "waitFor": "^A"}\n{"close": true, "code": 4002}'
+    )
+    server = ws_mock(Mock().replay(Script.parse(script)).latency((20, 60)).seed(1))
+    talk = evaluate(TALK, url=server.url, says=["Ada"], count=-1)
+    assert talk == {"seen": ["who?", '{"hello":"Ada"}'], "code": 4002, "reason": "", "clean": True}
+
+
+def test_a_browser_is_told_of_an_abort_and_of_an_unknown_path(ws_mock: Any, evaluate: Evaluate) -> None:
+    server = ws_mock(Mock().replay([{"ts": 50, "text": "last", "error": True}]))
+    talk = evaluate(TALK, url=server.url, says=[], count=-1)
+    assert (talk["seen"], talk["code"], talk["clean"]) == (["last"], 1006, False)
+    assert evaluate(TALK, url=server.url_for("/nowhere"), says=[], count=-1)["code"] == 1006
+    assert "404" in server.traffic.df.text.iloc[-1]
