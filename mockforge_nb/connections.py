@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from .core.events import Pushed
 from .core.log import ConnectionRecord
 from .core.program import encoded
+from .core.stepkeys import may_close
 from .core.units import seconds
 from .errors import OptionError, ProtocolError
 from .traffic import Traffic, connections_frame
@@ -164,8 +165,7 @@ def check_path(path: object, where: str) -> None:
 
 def check_close(code: object, reason: object) -> None:
     """Raise OptionError unless code and reason may stand in a close frame, RFC 6455 §7.4."""
-    allowed = isinstance(code, int) and not isinstance(code, bool)
-    if not allowed or not (code in (1000, 1001, 1002, 1003, *range(1007, 1015)) or 3000 <= code < 5000):  # type: ignore[operator]
+    if not may_close(code):
         raise OptionError(
             "close(code=)", code, "may not stand in a close frame", "valid: 1000-1003, 1007-1014, 3000-4999"
         )

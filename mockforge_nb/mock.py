@@ -43,6 +43,15 @@ class Played:
 
     __hash__ = None  # type: ignore[assignment]  # a table has none
 
+    def describe(self) -> str:
+        """Return what is played, and how long it lasts as it is played."""
+        program, speed = self.replay.program, self.replay.speed
+        count = f"{len(program):,} step{'s' if len(program) != 1 else ''}"
+        if math.isinf(speed):
+            return f"{program.name}, {count} as fast as they are read"
+        lasts = program.at[-1] / speed / 1000
+        return f"{program.name}, {count}" + (f" in {human(lasts)}" if lasts else "")
+
     def __reduce__(self) -> tuple[Any, ...]:
         # A program has compiled patterns and templates; in another process it is made again of its source.
         return _replayed, (self.source, dict(self.options))
@@ -357,7 +366,7 @@ class Mock:
         if self._echo:
             words.append(f"echo(prefix={self._echo.prefix!r})" if self._echo.prefix else "echo()")
         if self._played:
-            words.append(f"replay({self._played.script.program.name}, {self._played.script.summary()})")
+            words.append(f"replay({self._played.describe()})")
         if self._latency:
             words.append(f"latency({self._latency.describe()})")
         if self._seed is not None:

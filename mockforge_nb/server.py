@@ -17,7 +17,7 @@ from .core.log import Log
 from .core.match import pattern as compile_pattern
 from .core.message import Message
 from .core.plan import Plan
-from .errors import ExpectationError, ExpectationTimeoutError, OptionError, ProtocolError, raise_first
+from .errors import BindError, ExpectationError, ExpectationTimeoutError, OptionError, ProtocolError, raise_first
 from .registry import Origin, origin
 from .traffic import Traffic
 from .wire.client import AsyncClient, Client, open_async
@@ -157,14 +157,15 @@ class _Server:
         raise_first([(each.error, each.connection, each.step) for each in self._all_errors()])
 
     def halt(self, code: int = 1001) -> None:
+        """Free the port and close all connections, half a second at most; stopping twice is fine."""
         with registry.lock:
             if self._stopped or self._pid != os.getpid():
                 return
+            if self._loop.on_loop():
+                raise ProtocolError(f"{self!r} cannot be stopped from its own event loop, where templates are rendered")
             self._stopped = True
             if registry.running.get(self.port) is self:
                 del registry.running[self.port]
-        if self._loop.on_loop():
-            raise ProtocolError("a server cannot be stopped from its own event loop")
         self._loop.run(self.listener.stop, code)
 
     def _leave(self, error: BaseException | None) -> None:
@@ -400,7 +401,17 @@ class Starting:
         self._server: AsyncMockServer | None = None
 
     def __await__(self) -> Generator[Any, None, AsyncMockServer]:
-        return asyncio.to_thread(self._start, self._origin).__await__()
+        return self._begin().__await__()
+
+    async def _begin(self) -> AsyncMockServer:
+        starting = asyncio.ensure_future(asyncio.to_thread(self._start, self._origin))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # A thread cannot be cancelled; what it still starts nobody would hold.
+            server = await starting
+            await server.stop()
+            raise
 
     async def __aenter__(self) -> AsyncMockServer:
         self._server = await self
@@ -433,14 +444,22 @@ def _start(
     replace: bool,
 ) -> S:
     check_path(path, "serve(path=)")
-    wanted_host = os.environ.get("MOCKFORGE_WS_HOST", DEFAULT_HOST) if host is None else host
+    wanted_host = (os.environ.get("MOCKFORGE_WS_HOST") or DEFAULT_HOST) if host is None else host
     if not isinstance(wanted_host, str):
         raise OptionError("serve(host=)", host, "is not a text such as '127.0.0.1'")
     wanted = _port(port)
     loop = loop_thread()
     with registry.lock:
         registry.free(wanted_host, wanted, started, replace=replace)
-        server = kind(mock, plan, wanted_host, wanted, path, started, loop)
+        try:
+            server = kind(mock, plan, wanted_host, wanted, path, started, loop)
+        except BindError as error:
+            given = {"MOCKFORGE_WS_HOST": host, "MOCKFORGE_WS_PORT": port}
+            named = [name for name, said in given.items() if said is None and os.environ.get(name)]
+            if not named:
+                raise
+            problem = f"{error.problem} (from {' and '.join(named)})"
+            raise BindError(error.host, error.port, problem) from error.__cause__
         registry.running[server.port] = server
     return server
 

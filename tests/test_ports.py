@@ -70,7 +70,6 @@ def test_a_broken_host_in_the_environment_is_an_error_that_shows_it(
         Mock().serve(port=0)
 
 
-@pytest.mark.xfail(reason="server._start does not say where the host came from", raises=AssertionError)
 def test_a_broken_host_in_the_environment_is_an_error_that_names_the_variable(
     no_environment: pytest.MonkeyPatch,
 ) -> None:
@@ -80,7 +79,6 @@ def test_a_broken_host_in_the_environment_is_an_error_that_names_the_variable(
     assert "MOCKFORGE_WS_HOST" in str(caught.value)
 
 
-@pytest.mark.xfail(reason="server._start takes an empty variable for all addresses", raises=AssertionError)
 def test_an_empty_host_in_the_environment_does_not_open_the_server_to_the_network(
     no_environment: pytest.MonkeyPatch,
 ) -> None:

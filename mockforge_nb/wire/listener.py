@@ -10,7 +10,8 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -112,15 +113,17 @@ class Waiter:
         """Take `what` if it is one, and end the wait with the last."""
         if self.future.done():
             return
-        try:
-            taken = self.take(what)
-        except Exception as error:  # noqa: BLE001  # a predicate's error belongs to who waits
-            self.future.set_exception(error)
-            return
-        if taken is not None:
-            self.found.append(taken)
-            if len(self.found) >= self.count:
-                self.future.set_result(self.found)
+        # Whoever waits may give up at any moment, also while the predicate runs.
+        with suppress(InvalidStateError):
+            try:
+                taken = self.take(what)
+            except Exception as error:  # noqa: BLE001  # a predicate's error belongs to who waits
+                self.future.set_exception(error)
+                return
+            if taken is not None:
+                self.found.append(taken)
+                if len(self.found) >= self.count:
+                    self.future.set_result(self.found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +210,8 @@ class Listener:
     def forget(self) -> None:
         """In a forked child: close the descriptors, so that the parent alone holds the port."""
         for one in self.listening:
-            one.close()
+            # Not close(): uvloop holds a socket that it serves, and would keep the descriptor open.
+            os.close(one.detach())
         for connection in self.sockets:
             connection.forget()
 
