@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .core.events import Pushed
-from .core.log import ConnectionRecord
 from .core.program import encoded
+from .core.record import ConnectionRecord
 from .core.stepkeys import may_close
 from .core.units import seconds
 from .errors import OptionError, ProtocolError
-from .traffic import Traffic, connections_frame
+from .frames import connections_frame
+from .traffic import Traffic
 from .wire.connection import Connection as Wire
 from .wire.listener import Listener
 
@@ -91,9 +92,13 @@ class Connection:
         """Send text, bytes, or anything else as JSON, under the mock's conditions.
 
         Raises:
-            ProtocolError: The connection is closed.
+            ProtocolError: The connection is closed, or the client reads so slowly that too much waits for it.
             OptionError: `data` has no JSON form.
         """
+        if self._wire.full:
+            raise ProtocolError(
+                f"connection {self.number} reads too slowly: more than limits(queue_bytes=) waits for it"
+            )
         if not self._server.call(self._wire.tell, pushed(data, "send()")):
             raise ProtocolError(f"connection {self.number} is closed ({self._record.close_code or 'closing'})")
 

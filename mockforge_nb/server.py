@@ -112,17 +112,19 @@ class _Server:
     # What it does
 
     def send(self, data: object) -> int:
-        """Send text, bytes, or anything else as JSON to every open connection; return how many there were.
+        """Send text, bytes, or anything else as JSON to every open connection; return how many it reached.
 
         Warns:
-            UserWarning: There was none.
+            UserWarning: It reached none, or some read so slowly that they were left out (``limits(queue_bytes=)``).
 
         Raises:
             OptionError: `data` has no JSON form.
         """
         event = pushed(data, "send()")
-        reached = self.call(self.listener.tell, event)
-        if not reached:
+        reached, slow = self.call(self.listener.push, event)
+        if slow:
+            warnings.warn(f"{slow} of {reached + slow} connections read too slowly and were left out", stacklevel=2)
+        elif not reached:
             warnings.warn(f"nobody is connected to {self.url}: nothing was sent", stacklevel=2)
         return reached
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockforge_nb import Mock, Script, Traffic
-from mockforge_nb.core.log import HANDSHAKE, IN, OUT, ConnectionRecord, Log
+from mockforge_nb.core.log import HANDSHAKE, IN, OUT, Log
 from mockforge_nb.core.message import BINARY, TEXT
+from mockforge_nb.core.record import ConnectionRecord
 from mockforge_nb.notebook.display import SHOWN_ROWS, frame_html, safe, shorten, table, titled, visible
 
 from .conftest import PATIENCE

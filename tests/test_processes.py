@@ -85,6 +85,27 @@ def test_a_script_ends_though_a_callable_of_its_author_never_returns(script: Scr
     assert (ran.code, ran.out, ran.err) == (0, "ends\n", "")
 
 
+@pytest.mark.xfail(reason="_Server.halt waits for the registry's lock on the loop's own thread", run=False)
+def test_a_callable_that_stops_its_server_while_another_replaces_it_blocks_nobody(script: Scripts) -> None:
+    ran = script(
+        """
+        import faulthandler, threading, time
+        from mockforge_nb import Mock
+        faulthandler.dump_traceback_later(30, exit=True)
+        inside = threading.Event()
+        def stop():
+            inside.set()
+            time.sleep(.3)
+            server.stop()
+        server = Mock().replay([{"text": "{{stop()}}", "ts": 200}]).templates(stop=stop).serve(port=0)
+        client = server.client()
+        inside.wait()
+        Mock().serve(port=server.port, replace=True)
+        """
+    )
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+
+
 def test_garbage_from_clients_and_failing_templates_print_nothing(script: Scripts) -> None:
     ran = script(
         """

@@ -15,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from mockforge_nb.core.log import ABORT, HANDSHAKE, IN, OUT, ConnectionRecord, Log
+from mockforge_nb.core.log import ABORT, HANDSHAKE, IN, OUT, Log
 from mockforge_nb.core.message import BINARY, CLOSE, PING, PONG, TEXT
 from mockforge_nb.core.program import Payload, Program, Step
+from mockforge_nb.core.record import ConnectionRecord
 from mockforge_nb.errors import OptionError
-from mockforge_nb.traffic import DIRECTIONS, OPCODES, Traffic, connections_frame
+from mockforge_nb.frames import DIRECTIONS, OPCODES, connections_frame
+from mockforge_nb.traffic import Traffic
 
 NAN = float("nan")
 T0 = 1_700_000_000_000_000_000
@@ -346,7 +348,7 @@ def test_nothing_new_is_not_converted_again(monkeypatch: pytest.MonkeyPatch) -> 
     log = session()
     traffic = Traffic(log)
     first = traffic.df
-    monkeypatch.setattr("mockforge_nb.traffic._convert", None)
+    monkeypatch.setattr("mockforge_nb.frames._convert", None)
     assert_frame_equal(traffic.df, first)
     assert np.shares_memory(traffic.df["size"].to_numpy(), first["size"].to_numpy())
     assert len(Traffic(log).select(connection=2).df) == 2

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .events import Burst, Send
-from .log import OUT, ConnectionRecord, Log
+from .log import OUT, Log
 from .message import CLOSE
+from .record import ConnectionRecord
 from .session import Session
 
 

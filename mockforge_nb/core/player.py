@@ -156,12 +156,12 @@ class Player:
 
     # Going on
 
-    def take(self, now: float, *, most: int, together: bool = True) -> Run | TimedOut | None:
+    def take(self, now: float, *, most: int | None, together: bool = True) -> Run | TimedOut | None:
         """Return what is due at `now`, and go on behind it; None: nothing is.
 
         Args:
             now: The driver's time (s).
-            most: How many steps are taken at most.
+            most: How many steps are taken at most; None: what one write should have.
             together: Whether plain steps of different times may leave in one run.
         """
         waiting = not self.done and self._waits and not self._wait(now)
@@ -181,7 +181,7 @@ class Player:
             last = first + 1
             self._begin_repeating(first, due, script_ms)
         else:
-            last = min(self.program.block_of(first)[1], first + most)
+            last = self.program.fitting(first) if most is None else min(self.program.block_of(first)[1], first + most)
             if self._repeats:
                 last = first + 1
             elif not together:

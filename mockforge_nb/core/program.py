@@ -262,6 +262,7 @@ class Program:
     _bounds: list[int] = field(default_factory=list, repr=False)
     _blocks: dict[int, Block] = field(default_factory=dict, repr=False)
     _kept: int = field(default=0, repr=False)
+    _block_steps: int = field(default=0, repr=False)
 
     @classmethod
     def of(cls, steps: Sequence[Step], name: str = "<script>", *, delays: bool = False) -> Program:
@@ -336,10 +337,24 @@ class Program:
     def block_of(self, index: int) -> tuple[int, int]:
         """Return the first step of the block that has step `index`, and the first step after it."""
         if not self._bounds:
-            first = index - index % BLOCK_STEPS
-            return first, min(first + BLOCK_STEPS, len(self))
+            size = self._block_steps = self._block_steps or self._sampled()
+            first = index - index % size
+            return first, min(first + size, len(self))
         number = bisect_right(self._bounds, index)
         return self._bounds[number - 1], self._bounds[number] if number < len(self._bounds) else len(self)
+
+    def _sampled(self) -> int:
+        """Return how many of a table's rows a block has, by the size of a few: all would have to be made first."""
+        count = len(self)
+        largest = max(len(self.payloads(i, i + 1)[0]) for i in {0, count // 4, count // 2, 3 * count // 4, count - 1})
+        return max(1, min(BLOCK_STEPS, 4 * BLOCK_BYTES // (largest + 14)))
+
+    def fitting(self, index: int) -> int:
+        """Return the first step that is too much for one write of plain steps from `index` on; at least one fits."""
+        block = self.block(index)
+        offset = index - block.first
+        begin = block.ends[offset - 1] if offset else 0
+        return block.first + max(offset + 1, bisect_right(block.ends, begin + 2 * BLOCK_BYTES))
 
     def block(self, index: int) -> Block:
         """Return the block of plain step `index`, framed once and kept for the next connection."""

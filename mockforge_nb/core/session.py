@@ -214,6 +214,11 @@ class Session:
             out.append(Reading(on=True))
         return sent
 
+    @property
+    def full(self) -> bool:
+        """Whether as much waits for the peer as may; who pushes more must be told."""
+        return self._queued > self.plan.queue_bytes
+
     def _room(self) -> bool:
         return len(self._queue) < LINE_MESSAGES and self._queued < self.plan.queue_bytes // 2
 
@@ -226,7 +231,7 @@ class Session:
         if not direct and not self._room():
             return 0
         clocked = self.plan.clock_ns is not None
-        run = player.take(now, most=1 << 30 if direct else TURN_MESSAGES, together=not clocked)
+        run = player.take(now, most=None if direct else TURN_MESSAGES, together=not clocked)
         if run is None:
             return 0
         if isinstance(run, TimedOut):

@@ -11,9 +11,10 @@ from mockforge_nb.errors import OptionError
 
 from .events import Burst, Close, Closed, Command, Drop, Event, Failed, Opened, Received, Send, WakeAt, Woke
 from .journal import Journal
-from .log import ABORT, HANDSHAKE, IN, OUT, ConnectionRecord, Log
+from .log import ABORT, HANDSHAKE, IN, OUT, Log
 from .message import Message
 from .plan import Plan, PlayHead, Replay
+from .record import ConnectionRecord
 from .session import Identity, Session
 
 MOST_TURNS = 1000

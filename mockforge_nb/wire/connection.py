@@ -29,14 +29,15 @@ from mockforge_nb.core.events import (
     WakeAt,
     Woke,
 )
-from mockforge_nb.core.log import ABORT, HANDSHAKE, IN, OUT, ConnectionRecord
+from mockforge_nb.core.journal import Journal
+from mockforge_nb.core.log import ABORT, HANDSHAKE, IN, OUT
 from mockforge_nb.core.message import CLOSE, PING, PONG, Message
 from mockforge_nb.core.program import frame
+from mockforge_nb.core.record import ConnectionRecord
 from mockforge_nb.core.session import Session
 
 from .frames import FrameReader
-from .handshake import Handshake
-from .journal import Journal, refused
+from .handshake import Handshake, refused
 
 if TYPE_CHECKING:
     from .listener import Listener
@@ -89,6 +90,11 @@ class Connection(asyncio.Protocol):
     def open(self) -> bool:
         """Whether messages can be sent."""
         return self.session is not None and not (self._lost or self._aborted) and self._protocol.state is OPEN
+
+    @property
+    def full(self) -> bool:
+        """Whether as much waits for a peer that reads slowly as may."""
+        return self.session is not None and self.session.full
 
     # What the transport tells
 
@@ -185,10 +191,10 @@ class Connection(asyncio.Protocol):
             return
         elif isinstance(command, Send):
             self._out.append(frame(command.opcode, command.payload))
-            self.journal.sent(command)
+            self.journal.sent(monotonic(), command)
         elif isinstance(command, Burst):
             self._out.append(command.frames)
-            self.journal.burst(command)
+            self.journal.burst(monotonic(), command)
         elif isinstance(command, Close):
             self._say_close(command.code, command.reason)
         elif isinstance(command, Drop):
@@ -214,10 +220,10 @@ class Connection(asyncio.Protocol):
     def _let_in(self, door: Handshake, request: Request) -> None:
         self.record = record = door.record(self._transport.get_extra_info("peername") or ("", 0))
         self.session = Session(self.listener.plan, door.identity(record), self.listener.head)
-        self.journal = Journal(self.listener, record, self.session)
+        self.journal = Journal(self.listener.log, record, self.session, self.listener.started)
         record.opened_ns = self.session.time_ns(monotonic())
         self.listener.log.open(record)
-        self.journal.add(IN, HANDSHAKE, f"GET {request.path} 101 Switching Protocols".encode())
+        self.journal.add(monotonic(), IN, HANDSHAKE, f"GET {request.path} 101 Switching Protocols".encode())
         self._collect()
         self.listener.opened(self)
         door.request = None  # its headers are in the record
@@ -235,16 +241,16 @@ class Connection(asyncio.Protocol):
             for one in others:
                 opcode, data = one.opcode.value, bytes(one.data)
                 if opcode in (PING, PONG):
-                    self.journal.add(IN, opcode, data)
+                    self.journal.add(monotonic(), IN, opcode, data)
                 elif opcode != CLOSE:
                     self._came([(opcode, data)])
                 if opcode == PING:
-                    self.journal.add(OUT, PONG, data)
+                    self.journal.add(monotonic(), OUT, PONG, data)
             self._collect()
 
     def _came(self, messages: list[tuple[int, bytes]]) -> None:
         for opcode, payload in messages:
-            time = self.journal.add(IN, opcode, payload)
+            time = self.journal.add(monotonic(), IN, opcode, payload)
             self._messages.append(Message(payload, opcode, connection=self.journal.record.number, time=time))
 
     def _answer(self) -> None:
@@ -291,11 +297,11 @@ class Connection(asyncio.Protocol):
         received, sent = protocol.close_rcvd, protocol.close_sent
         if received is not None and not self._close_in:
             self._close_in = True
-            self.journal.close(IN, received.code, received.reason)
+            self.journal.close(monotonic(), IN, received.code, received.reason)
         if sent is not None and not self._close_out:
             self._close_out = True
             self._failed = self._ending and received is None
-            self.journal.close(OUT, sent.code, sent.reason)
+            self.journal.close(monotonic(), OUT, sent.code, sent.reason)
             self._end()
 
     def _flush(self) -> None:
@@ -337,7 +343,7 @@ class Connection(asyncio.Protocol):
         protocol = self._protocol
         closed = protocol.close_sent if self._failed else protocol.close_rcvd
         if closed is None:
-            self.journal.add(OUT if self._aborted else IN, ABORT)
+            self.journal.add(monotonic(), OUT if self._aborted else IN, ABORT)
         self._end()
         record.close_code, record.close_reason = (1006, "") if closed is None else (closed.code, closed.reason)
         record.closed_ns = self.journal.session.time_ns(monotonic())

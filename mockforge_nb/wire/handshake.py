@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from mockforge_nb.core.log import ConnectionRecord
+from mockforge_nb.core.log import HANDSHAKE, IN
+from mockforge_nb.core.record import ConnectionRecord
 from mockforge_nb.core.session import Identity
 
 if TYPE_CHECKING:
@@ -133,3 +135,12 @@ class Handshake:
             headers={name.lower(): value for name, value in record.headers},
             epoch_ns=self._listener.epoch_ns,
         )
+
+
+def refused(listener: Listener, path: str, why: str) -> None:
+    """Log a handshake that did not become a connection."""
+    now = monotonic()
+    clock = listener.plan.clock_ns
+    time = listener.epoch_ns + int(now * 1e9) if clock is None else clock
+    record = ConnectionRecord(0, path, opened_ns=time)
+    listener.log.add(time, listener.elapsed_ns(now), record, IN, HANDSHAKE, why.encode(errors="replace"))

@@ -275,6 +275,11 @@ class Listener:
         """Tell every open connection something; return how many there were."""
         return sum(connection.tell(event) for connection in list(self.connections))
 
+    def push(self, event: Event) -> tuple[int, int]:
+        """Send to every open connection; return how many took it, and how many have too much waiting already."""
+        slow = {connection for connection in self.connections if connection.open and connection.full}
+        return sum(c.tell(event) for c in list(self.connections) if c not in slow), len(slow)
+
     def close(self, code: int, reason: str) -> None:
         """Begin the closing handshake on every connection."""
         for connection in list(self.connections):

@@ -13,20 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockforge_nb.core.log import (
-    ABORT,
-    BURST,
-    FIELDS,
-    HANDSHAKE,
-    IN,
-    OUT,
-    ROW_BYTES,
-    Chunk,
-    ConnectionRecord,
-    Log,
-)
+from mockforge_nb.core.log import ABORT, BURST, FIELDS, HANDSHAKE, IN, OUT, ROW_BYTES, Chunk, Log
 from mockforge_nb.core.message import BINARY, CLOSE, PING, TEXT, Message
 from mockforge_nb.core.program import Payload, Program, Step
+from mockforge_nb.core.record import ConnectionRecord
 
 
 def program(*texts: str) -> Program:
