@@ -33,6 +33,11 @@ def nearest(word: object, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def place(connection: int, step: int) -> str:
+    """Return where something went wrong: its connection (0: unknown) and step (-1: none)."""
+    return f"connection {connection or '?'}" + (f", step {step}" if step >= 0 else "")
+
+
 def raise_first(failed: Sequence[tuple[Exception, int, int]]) -> None:
     """Raise the first of these errors, if there is one; the others are its notes.
 
@@ -41,14 +46,10 @@ def raise_first(failed: Sequence[tuple[Exception, int, int]]) -> None:
     """
     if not failed:
         return
-
-    def where(connection: int, step: int) -> str:
-        return f"connection {connection or '?'}" + (f", step {step}" if step >= 0 else "")
-
     first, *others = failed
     error = first[0]
     # Raised twice, the same error must not grow the same notes again.
-    error.__notes__ = [where(*first[1:]), *(f"also: {each} ({where(*place)})" for each, *place in others[:10])]
+    error.__notes__ = [place(*first[1:]), *(f"also: {each} ({place(*where)})" for each, *where in others[:10])]
     if len(others) > 10:
         error.add_note(f"and {len(others) - 10} more")
     raise error

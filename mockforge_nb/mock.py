@@ -83,6 +83,7 @@ class Mock:
     _latency: LatencyProfile | None = None
     _seed: int | None = None
     _clock_ns: int | None = None
+    _expand: bool = True
     _names: Mapping[str, Any] = field(default_factory=dict)
     _limits: Mapping[str, float] = field(default_factory=dict)
 
@@ -235,9 +236,19 @@ class Mock:
         """
         return replace(self, _clock_ns=_epoch_ns(start))
 
-    def templates(self, **context: Any) -> Mock:
-        """Give templates the user's own functions and values: ``.templates(price=lambda: 7)`` for ``{{price}}``."""
-        return replace(self, _names={**self._names, **context})
+    def templates(self, on: bool = True, /, **context: Any) -> Mock:
+        """Give templates the user's own functions and values: ``.templates(price=lambda: 7)`` for ``{{price}}``.
+
+        Args:
+            on: Whether templates are expanded; otherwise a script's texts are sent as they stand.
+            context: Names, and what they stand for; a function is called for each message.
+
+        Raises:
+            OptionError: `on` is neither True nor False.
+        """
+        if not isinstance(on, bool):
+            raise OptionError("templates()", on, "is neither True nor False")
+        return replace(self, _expand=on, _names={**self._names, **context})
 
     def limits(
         self,
@@ -346,7 +357,7 @@ class Mock:
         if self._played:
             behaviour = self._played.replay
             unknown = sorted(behaviour.program.variables - set(self._names))
-            if unknown:
+            if unknown and self._expand:
                 from .core.template import KNOWN
 
                 known = [*self._names, *KNOWN]
@@ -356,7 +367,7 @@ class Mock:
                     f"give it with .templates({unknown[0]}=…)",
                 )
         sizes = {k: int(self._limits[k]) for k in ("message_bytes", "queue_bytes") if k in self._limits}
-        return Plan(behaviour, self._latency, self._clock_ns, dict(self._names), **sizes)
+        return Plan(behaviour, self._latency, self._clock_ns, self._expand, dict(self._names), **sizes)
 
     # How it shows itself
 
@@ -373,6 +384,8 @@ class Mock:
             words.append(f"seed({self._seed})")
         if self._clock_ns is not None:
             words.append(f"clock({(EPOCH + timedelta(microseconds=self._clock_ns // 1000)).isoformat()!r})")
+        if self._names or not self._expand:
+            words.append(f"templates({', '.join([*([] if self._expand else ['False']), *self._names])})")
         if self._limits:
             words.append(f"limits({', '.join(f'{k}={v:,}' for k, v in self._limits.items())})")
         return words

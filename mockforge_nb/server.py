@@ -8,6 +8,7 @@ import secrets
 import warnings
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -160,11 +161,14 @@ class _Server:
 
     def halt(self, code: int = 1001) -> None:
         """Free the port and close all connections, half a second at most; stopping twice is fine."""
+        if self._stopped or self._pid != os.getpid():
+            return
+        if self._loop.on_loop():
+            # Before the lock is asked for: whoever holds it may wait for this very loop.
+            raise ProtocolError(f"{self!r} cannot be stopped from its own event loop, where templates are rendered")
         with registry.lock:
-            if self._stopped or self._pid != os.getpid():
+            if self._stopped:
                 return
-            if self._loop.on_loop():
-                raise ProtocolError(f"{self!r} cannot be stopped from its own event loop, where templates are rendered")
             self._stopped = True
             if registry.running.get(self.port) is self:
                 del registry.running[self.port]
@@ -225,7 +229,7 @@ class _Server:
         count = sum(wire.open for wire in list(self.listener.connections))
         text = f"{count} connection{'s' if count != 1 else ''}"
         if errors := self.errors:
-            text += f", {len(errors)} error{'s' if len(errors) != 1 else ''}, the first: {errors[0]}"
+            text += f", {len(errors)} error{'s' if len(errors) != 1 else ''}, the first: {_line(errors[0])}"
         return f"<{type(self).__name__} {self.url}, {text}>"
 
     def _repr_html_(self) -> str:
@@ -287,8 +291,8 @@ class MockServer(_Server):
             # The main thread waits on a lock here, which Ctrl-C interrupts; the server's thread knows nothing of it.
             return waiter.future.result(timeout)
         except TimeoutError:
-            if waiter.future.done():
-                raise
+            if waiter.future.done():  # just as the time ran out
+                return waiter.future.result()
             raise late() from None
         except CancelledError:
             raise self._stopped_waiting() from None
@@ -364,8 +368,8 @@ class AsyncMockServer(_Server):
             # Shielded, because a cancelled wait must not look like a stopped server.
             return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), timeout)
         except TimeoutError:
-            if future.done() and not future.cancelled():
-                raise
+            if future.done() and not future.cancelled():  # just as the time ran out
+                return future.result()
             raise late() from None
         except asyncio.CancelledError:
             if future.cancelled():
@@ -411,8 +415,8 @@ class Starting:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
             # A thread cannot be cancelled; what it still starts nobody would hold.
-            server = await starting
-            await server.stop()
+            with suppress(Exception):
+                await (await starting).stop()
             raise
 
     async def __aenter__(self) -> AsyncMockServer:
@@ -475,3 +479,9 @@ def _port(port: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65_535:
         raise OptionError(where, value, "is no port", "valid: 1 to 65535, or 0 for any free port")
     return value
+
+
+def _line(error: Exception) -> str:
+    """Return an error's text as one short line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:199] + "…"

@@ -85,7 +85,6 @@ def test_a_script_ends_though_a_callable_of_its_author_never_returns(script: Scr
     assert (ran.code, ran.out, ran.err) == (0, "ends\n", "")
 
 
-@pytest.mark.xfail(reason="_Server.halt waits for the registry's lock on the loop's own thread", run=False)
 def test_a_callable_that_stops_its_server_while_another_replaces_it_blocks_nobody(script: Scripts) -> None:
     ran = script(
         """

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
@@ -58,7 +58,7 @@ def test_a_script_by_hand_is_played_over_a_socket(ws_mock: Any) -> None:
     ("make", "problem"),
     [
         (lambda: Script().send("{{randInt 1}}"), "<script>:1: template '{{randInt 1}}'"),
-        (lambda: Script().send({1, 2}), '<script>:1: "json": Object of type set'),
+        (lambda: Script().send(cast("Any", {1, 2})), '<script>:1: "json": Object of type set'),
         (lambda: Script().wait("("), "wait(): '(' is refused by RE2"),
         (lambda: Script().close(1005), '"code": 1005 is not a close code'),
         (lambda: Script().goto("x"), "goto('x') follows a step, and there is none yet"),
@@ -109,13 +109,13 @@ times = st.none() | st.integers(0, 10**6) | st.floats(0, 10**6)
 patterns = st.sampled_from(["^a$", "$.type", "$.n == 5", "x|y", "(?i)z"])
 ids = st.sampled_from(["a", "b", "c"])
 plain_text = st.text(st.characters(exclude_characters="{}", exclude_categories=["Cs"]), max_size=12)
-payloads = st.one_of(
+payloads: st.SearchStrategy[dict[str, Any]] = st.one_of(
     plain_text.map(lambda text: {"text": text}),
     st.sampled_from([{"text": "{{uuid}} {{now+1m}}"}, {"json": {"id": "{{seq}}", "n": [1, None, 2.5]}}]),
     st.binary(max_size=8).map(lambda raw: {"binary": raw}),
     plain_text.map(lambda text: {"text": "{{" + text, "template": False}),
 )
-extras = st.sampled_from(
+extras: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [
         {},
         {"waitFor": "^a$", "timeout_ms": 50.5},
@@ -132,6 +132,7 @@ extras = st.sampled_from(
 def entries(draw: st.DrawFn) -> list[dict[str, Any]]:
     found = []
     for number in range(draw(st.integers(1, 6))):
+        entry: dict[str, Any]
         if draw(st.booleans()):
             entry = {**draw(payloads), **draw(extras), "step_id": f"s{number}"}
         else:

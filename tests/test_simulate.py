@@ -100,6 +100,15 @@ def test_what_the_author_did_wrong_is_raised_unless_one_asks_for_the_traffic_alo
     assert "on" in set(mock.simulate([(0, "y")], check=False).df.text)
 
 
+def test_templates_can_be_off_and_have_names_of_ones_own() -> None:
+    mock = Mock().replay([{"text": "{{price}} {{twice(4)}}"}]).templates(price=101.5, twice=lambda n: 2 * n)
+    assert mock.simulate().df.text.iloc[1] == "101.5 8"
+    assert mock.templates(False).simulate().df.text.iloc[1] == "{{price}} {{twice(4)}}"
+    assert "templates(False, price, twice)" in repr(mock.templates(False))
+    with pytest.raises(OptionError, match=r"templates\(\): 'off' is neither True nor False"):
+        mock.templates("off")  # type: ignore[arg-type]  # wrong on purpose
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [

@@ -47,6 +47,7 @@ class Plan:
         behaviour: What a connection does.
         latency: The outgoing messages' latency; None: none.
         clock_ns: Where ``{{now}}`` and the traffic's time start (UTC ns); None: at the real time.
+        expand: Whether templates are expanded.
         names: The user's own template functions and values.
         message_bytes: The largest message that is taken from a client.
         queue_bytes: How much may wait to be sent on one connection before nothing more is read from it.
@@ -55,6 +56,7 @@ class Plan:
     behaviour: Behaviour
     latency: LatencyProfile | None = None
     clock_ns: int | None = None
+    expand: bool = True
     names: Mapping[str, Any] = field(default_factory=dict)
     message_bytes: int = 64 * 2**20
     queue_bytes: int = 16 * 2**20

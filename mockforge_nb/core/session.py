@@ -270,7 +270,8 @@ class Session:
         if step.dir == "out" and step.payload is not None:
             try:
                 payload = step.payload
-                data = payload.literal() if payload.template is None else self._render(payload, run, player, now)
+                literal = payload.template is None or not self.plan.expand
+                data = payload.literal() if literal else self._render(payload, run, player, now)
                 self._offer(Send(payload.opcode, data, index, run.script_ms), run.due, out)
                 size += len(data)
             except Exception as error:  # noqa: BLE001  # whatever a user's function raises is the author's error

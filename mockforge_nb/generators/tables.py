@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-
     Order = npt.NDArray[np.intp]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
@@ -372,9 +373,9 @@ class Connection(asyncio.Protocol):
 
     def forget(self) -> None:
         """In a forked child: give the socket's descriptor back without a word to the peer, who is the parent's."""
-        with_fd = self._transport.get_extra_info("socket")
-        if with_fd is not None:
-            try:
-                os.close(with_fd.fileno())
-            except OSError:
-                return
+        facade = self._transport.get_extra_info("socket")
+        own = getattr(facade, "_sock", None)  # asyncio's: it would close the number again when it is collected
+        number = own.detach() if own is not None else facade.fileno() if facade is not None else -1
+        if number != -1:
+            with suppress(OSError):
+                os.close(number)

@@ -20,7 +20,7 @@ from mockforge_nb.core.events import Event, Updated
 from mockforge_nb.core.log import Log
 from mockforge_nb.core.message import Message
 from mockforge_nb.core.plan import Plan, PlayHead
-from mockforge_nb.errors import BindError
+from mockforge_nb.errors import BindError, place
 
 from .connection import Connection
 from .timers import Timers
@@ -211,7 +211,8 @@ class Listener:
         """In a forked child: close the descriptors, so that the parent alone holds the port."""
         for one in self.listening:
             # Not close(): uvloop holds a socket that it serves, and would keep the descriptor open.
-            os.close(one.detach())
+            if one.fileno() != -1:
+                os.close(one.detach())
         for connection in self.sockets:
             connection.forget()
 
@@ -267,6 +268,7 @@ class Listener:
     def failed(self, error: Exception, connection: Connection, step: int) -> None:
         """Keep an author's error for `check()`."""
         number = connection.record.number if connection.record is not None else 0
+        error.__notes__ = [place(number, step)]
         self.errors.append(AuthorError(error, number, step))
 
     # What the handle asks
