@@ -29,6 +29,7 @@ lint: $(READY)  ## ruff, mypy, the directions of the imports
 
 notebooks: $(READY)  ## run the notebooks anew and keep what they print
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+	$(BIN)/ruff format --quiet notebooks
 	$(BIN)/python notebooks/tidy.py notebooks/*.ipynb
 
 browser: $(READY)  ## only the tests that drive a real browser (needs Chromium)
