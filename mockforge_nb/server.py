@@ -167,11 +167,10 @@ class _Server:
             # Before the lock is asked for: whoever holds it may wait for this very loop.
             raise ProtocolError(f"{self!r} cannot be stopped from its own event loop, where templates are rendered")
         with registry.lock:
-            if self._stopped:
-                return
+            if registry.running.get(self.port) is not self:
+                return  # another thread was faster
+            del registry.running[self.port]
             self._stopped = True
-            if registry.running.get(self.port) is self:
-                del registry.running[self.port]
         self._loop.run(self.listener.stop, code)
 
     def _leave(self, error: BaseException | None) -> None:
