@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .core.events import Pushed
-from .core.program import encoded
+from .core.message import encoded
 from .core.record import ConnectionRecord
 from .core.stepkeys import may_close
 from .core.units import seconds

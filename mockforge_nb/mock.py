@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from .core.conditions import LatencyProfile, latency
+from .core.message import encoded
 from .core.plan import Echo, Plan, Replay
-from .core.program import encoded
 from .core.units import human, number, seconds
 from .errors import OptionError, TemplateError, nearest, raise_first
 from .script import Script

@@ -10,7 +10,7 @@ from typing import Any, Final
 from mockforge_nb.errors import TemplateError, nearest
 
 from .context import Context
-from .program import to_json
+from .message import to_json
 from .syntax import Part, check_column
 from .tokens import (
     BARE,

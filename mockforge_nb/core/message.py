@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from mockforge_nb.errors import OptionError
+
 TEXT: Final = 1
 BINARY: Final = 2
 CLOSE: Final = 8
@@ -84,3 +86,23 @@ class Message:
     def __repr__(self) -> str:
         shown = repr(self.text if self.opcode == TEXT else self.payload)
         return f"<Message {shown if len(shown) <= 80 else shown[:77] + '...'}>"
+
+
+def to_json(value: Any) -> str:
+    """Return `value` as compact JSON text; the form of every JSON message that leaves."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def encoded(data: object, where: str) -> tuple[int, bytes]:
+    """Return the opcode and payload of what a user sends: text, bytes, or anything else as JSON.
+
+    Raises:
+        OptionError: It has no JSON form.
+    """
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return BINARY, bytes(data)
+    try:
+        return TEXT, (data if isinstance(data, str) else to_json(data)).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        valid = "valid: text, bytes, or what has a JSON form"
+        raise OptionError(where, data, f"cannot be sent: {error}", valid) from error

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from mockforge_nb.errors import OptionError
-
-from .message import BINARY, TEXT
+from .message import BINARY, TEXT, to_json
 
 if TYPE_CHECKING:
     from .match import Pattern
@@ -57,26 +54,6 @@ class Payload:
             return bytes(self.value)
         text = self.value if self.kind == "text" else to_json(self.value)
         return str(text).encode()
-
-
-def to_json(value: Any) -> str:
-    """Return `value` as compact JSON text; the form of every JSON message that leaves."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def encoded(data: object, where: str) -> tuple[int, bytes]:
-    """Return the opcode and payload of what a user sends: text, bytes, or anything else as JSON.
-
-    Raises:
-        OptionError: It has no JSON form.
-    """
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return BINARY, bytes(data)
-    try:
-        return TEXT, (data if isinstance(data, str) else to_json(data)).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        valid = "valid: text, bytes, or what has a JSON form"
-        raise OptionError(where, data, f"cannot be sent: {error}", valid) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,10 +32,10 @@ from .events import (
     WakeAt,
     Woke,
 )
-from .message import Message
+from .message import Message, to_json
 from .plan import Echo, Plan, PlayHead, Replay
 from .player import Player, Run, TimedOut
-from .program import BLOCK_BYTES, Assertion, Payload, Step, to_json
+from .program import BLOCK_BYTES, Assertion, Payload, Step
 from .template import Context, JsonTemplate, stream
 
 TURN_MESSAGES = 256

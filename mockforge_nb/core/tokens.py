@@ -19,9 +19,8 @@ from mockforge_nb.errors import OptionError, nearest
 
 from .context import Context, faker_generator
 from .jsonpath import jsonpath
-from .message import NOT_JSON, Message
+from .message import NOT_JSON, Message, to_json
 from .pattern import Match, Pattern
-from .program import to_json
 
 
 class MissingError(LookupError):

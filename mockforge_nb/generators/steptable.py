@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from mockforge_nb.core.program import Step, to_json
+from mockforge_nb.core.message import to_json
+from mockforge_nb.core.program import Step
 from mockforge_nb.core.stepkeys import keys_of
 
 if TYPE_CHECKING:

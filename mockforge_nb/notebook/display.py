@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mockforge_nb.core.program import Step
+    from mockforge_nb.handle import Server
     from mockforge_nb.mock import Mock
     from mockforge_nb.script import Script
-    from mockforge_nb.server import _Server
     from mockforge_nb.traffic import Traffic
 
 SHOWN_ROWS = 10
@@ -213,7 +213,7 @@ def traffic_html(traffic: Traffic) -> str:
     return frame_html(traffic.df, repr(traffic), "nothing came or went yet")
 
 
-def server_html(server: _Server) -> str:
+def server_html(server: Server) -> str:
     """Return where a server is, what it does, what went wrong, and its last messages."""
     rows = [("mock", repr(server.mock)), ("seed", server.seed)]
     errors = server.errors

@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from mockforge_nb.core.program import to_json
+from mockforge_nb.core.message import to_json
 from mockforge_nb.errors import ExpectationTimeoutError
 
 C = TypeVar("C", ClientConnection, AsyncConnection)

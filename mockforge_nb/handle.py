@@ -1,0 +1,288 @@
+"""What every handle of a running mock can do, and how a mock is started."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import registry
+from .connections import Connection, Connections, check_close, check_path, pushed
+from .core.log import Log
+from .core.match import pattern as compile_pattern
+from .core.message import Message
+from .core.plan import Plan
+from .errors import BindError, ExpectationError, ExpectationTimeoutError, OptionError, ProtocolError, raise_first
+from .registry import Origin
+from .traffic import Traffic
+from .wire.listener import AuthorError, Listener, Waiter
+from .wire.portal import LoopThread, loop_thread
+
+if TYPE_CHECKING:
+    from .mock import Mock
+
+T = TypeVar("T")
+
+DEFAULT_PORT = 3001
+DEFAULT_HOST = "127.0.0.1"
+
+
+class Server:
+    """What the blocking and the awaitable handle have in common.
+
+    Attributes:
+        mock: The mock that is served.
+        host, port, path: Where.
+        seed: The seed of its random numbers, drawn if the mock has none.
+        traffic: Every message, in and out.
+        connections: Every connection, open and closed.
+    """
+
+    def __init__(
+        self, mock: Mock, plan: Plan, host: str, port: int, path: str, started: Origin, loop: LoopThread
+    ) -> None:
+        seed = mock._seed
+        self.mock = mock
+        self.seed: int = secrets.randbits(32) if seed is None else seed
+        self.host, self.path = host, path
+        limits = mock._limits
+        log = Log(int(limits["log_bytes"])) if "log_bytes" in limits else Log()
+        self.listener = Listener(
+            plan,
+            path,
+            self.seed,
+            log,
+            handshake_seconds=float(limits.get("handshake_seconds", 10)),
+            most=int(limits["connections"]) if "connections" in limits else None,
+        )
+        self._loop = loop
+        self._pid = os.getpid()
+        self.origin = started
+        self._stopped = False
+        self._failures = len(loop.failures)
+        self.traffic = Traffic(log)
+        self.connections = Connections(self)
+        self.port: int = loop.run(self.listener.start, host, port)
+
+    def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a function on the loop's thread, from whichever thread this is."""
+        if self._pid != os.getpid():
+            raise ProtocolError(f"{self!r} runs in the process that started it ({self._pid}), not in this fork of it")
+        if self._stopped:
+            raise ProtocolError(f"{self!r} is stopped; serve the mock again")
+        return function(*args) if self._loop.on_loop() else self._loop.call(function, *args)
+
+    # Where it is
+
+    @property
+    def url(self) -> str:
+        """The URL to connect to."""
+        return self.url_for(self.path)
+
+    def url_for(self, path: str) -> str:
+        """Return the URL of a path on this server.
+
+        Raises:
+            OptionError: The path does not begin with a slash.
+        """
+        check_path(path, "url_for()")
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)
+        return f"ws://{f'[{host}]' if ':' in host else host}:{self.port}{path}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it listens."""
+        return not self._stopped
+
+    @property
+    def errors(self) -> list[Exception]:
+        """What went wrong by the author's doing while it served, oldest first; this package's own failures last."""
+        return [each.error for each in self._all_errors()]
+
+    def _all_errors(self) -> list[AuthorError]:
+        own = [AuthorError(error, 0, -1) for error in self._loop.failures[self._failures :]]
+        return [*self.listener.errors, *own]
+
+    # What it does
+
+    def send(self, data: object) -> int:
+        """Send text, bytes, or anything else as JSON to every open connection; return how many it reached.
+
+        Warns:
+            UserWarning: It reached none, or some read so slowly that they were left out (``limits(queue_bytes=)``).
+
+        Raises:
+            OptionError: `data` has no JSON form.
+        """
+        event = pushed(data, "send()")
+        reached, slow = self.call(self.listener.push, event)
+        if slow:
+            warnings.warn(f"{slow} of {reached + slow} connections read too slowly and were left out", stacklevel=2)
+        elif not reached:
+            warnings.warn(f"nobody is connected to {self.url}: nothing was sent", stacklevel=2)
+        return reached
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Begin the closing handshake on every connection, and go on serving; does not wait for the peers.
+
+        Raises:
+            OptionError: A code or reason that RFC 6455 §7.4 does not allow in a close frame.
+        """
+        check_close(code, reason)
+        self.call(self.listener.close, code, reason)
+
+    def abort(self) -> None:
+        """End every TCP connection without a close frame, and go on serving."""
+        self.call(self.listener.abort)
+
+    def update(self, mock: Mock) -> None:
+        """Let another mock take over, on the connections that are open (a replay begins anew) and on new ones.
+
+        Seed, clock of the traffic, and limits stay those of the first.
+
+        Raises:
+            OptionError: It is no Mock.
+        """
+        if not isinstance(mock, type(self.mock)):
+            raise OptionError("update()", mock, f"is a {type(mock).__name__}, not a mockforge_nb.Mock")
+        self.call(self.listener.update, mock._plan())
+        self.mock = mock
+
+    def check(self) -> None:
+        """Raise the first thing that went wrong by the author's doing; the others are its notes."""
+        raise_first([(each.error, each.connection, each.step) for each in self._all_errors()])
+
+    def halt(self, code: int = 1001) -> None:
+        """Free the port and close all connections, half a second at most; stopping twice is fine."""
+        if self._stopped or self._pid != os.getpid():
+            return
+        if self._loop.on_loop():
+            # Before the lock is asked for: whoever holds it may wait for this very loop.
+            raise ProtocolError(f"{self!r} cannot be stopped from its own event loop, where templates are rendered")
+        with registry.lock:
+            if registry.running.get(self.port) is not self:
+                return  # another thread was faster
+            del registry.running[self.port]
+            self._stopped = True
+        self._loop.run(self.listener.stop, code)
+
+    def _leave(self, error: BaseException | None) -> None:
+        """End a `with` block: stop, and raise what went wrong unless the body already raised."""
+        self.halt()
+        if error is None:
+            self.check()
+
+    # What is waited for
+
+    def _message_waiter(self, wanted: object, count: int) -> Waiter:
+        matcher = None if wanted is None else compile_pattern(wanted, where="wait_for()")
+
+        def take(message: Message) -> Message | None:
+            found = matcher.match(message) if matcher is not None else None
+            if matcher is not None and found is None:
+                return None
+            return Message(
+                message.payload, message.opcode, connection=message.connection, time=message.time, match=found
+            )
+
+        waiter = Waiter(take, count)
+        self.call(self.listener.wait_for_messages, waiter, 0)
+        return waiter
+
+    def _connection_waiter(self, count: int) -> Waiter:
+        waiter = Waiter(lambda wire: Connection(self, wire), count)
+        self.call(self.listener.wait_for_connections, waiter)
+        return waiter
+
+    def _no_message(self, waiter: Waiter, wanted: object, count: int, timeout: float | None) -> ExpectationError:
+        came = self.listener.log.messages(0)
+        shown = "".join(f"\n  connection {m.connection}: {m!r}" for m in came[-5:])
+        what = "a message" if wanted is None else f"a message that matches {wanted!r}"
+        text = f"{what if count == 1 else f'{count} x {what}'} did not come within {timeout:g} s"
+        if waiter.found:
+            text += f"; {len(waiter.found)} did"
+        text += f"; what came ({len(came)}, the last {min(5, len(came))} shown):{shown}" if came else "; nothing came"
+        return ExpectationTimeoutError(text)
+
+    def _no_connection(self, waiter: Waiter, count: int, timeout: float | None) -> ExpectationError:
+        return ExpectationTimeoutError(
+            f"{count} connection{'s' if count > 1 else ''} to {self.url} did not come within {timeout:g} s; "
+            f"{len(waiter.found)} came"
+        )
+
+    def _stopped_waiting(self) -> ExpectationError:
+        return ExpectationError(f"{self!r} was stopped before what was waited for came")
+
+    # How it shows itself
+
+    def __repr__(self) -> str:
+        if self._stopped:
+            return f"<{type(self).__name__} {self.url}, stopped>"
+        count = sum(wire.open for wire in list(self.listener.connections))
+        text = f"{count} connection{'s' if count != 1 else ''}"
+        if errors := self.errors:
+            text += f", {len(errors)} error{'s' if len(errors) != 1 else ''}, the first: {_line(errors[0])}"
+        return f"<{type(self).__name__} {self.url}, {text}>"
+
+    def _repr_html_(self) -> str:
+        from .notebook.display import server_html
+
+        return server_html(self)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        raise TypeError(f"{self!r} cannot be pickled: it belongs to its process; send its url there instead")
+
+
+S = TypeVar("S", bound=Server)
+
+
+def start(
+    kind: type[S],
+    mock: Mock,
+    plan: Plan,
+    started: Origin,
+    *,
+    host: str | None,
+    port: int | None,
+    path: str,
+    replace: bool,
+) -> S:
+    """Start a server of the mock, and return its handle; arguments and errors are those of `Mock.serve`."""
+    check_path(path, "serve(path=)")
+    wanted_host = (os.environ.get("MOCKFORGE_WS_HOST") or DEFAULT_HOST) if host is None else host
+    if not isinstance(wanted_host, str):
+        raise OptionError("serve(host=)", host, "is not a text such as '127.0.0.1'")
+    wanted = _port(port)
+    loop = loop_thread()
+    with registry.lock:
+        registry.free(wanted_host, wanted, started, replace=replace)
+        try:
+            server = kind(mock, plan, wanted_host, wanted, path, started, loop)
+        except BindError as error:
+            given = {"MOCKFORGE_WS_HOST": host, "MOCKFORGE_WS_PORT": port}
+            named = [name for name, said in given.items() if said is None and os.environ.get(name)]
+            if not named:
+                raise
+            problem = f"{error.problem} (from {' and '.join(named)})"
+            raise BindError(error.host, error.port, problem) from error.__cause__
+        registry.running[server.port] = server
+    return server
+
+
+def _port(port: object) -> int:
+    where, value = "serve(port=)", port
+    if port is None:
+        where, value = "MOCKFORGE_WS_PORT", os.environ.get("MOCKFORGE_WS_PORT", DEFAULT_PORT)
+        if isinstance(value, str) and value.strip().isdecimal():
+            value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65_535:
+        raise OptionError(where, value, "is no port", "valid: 1 to 65535, or 0 for any free port")
+    return value
+
+
+def _line(error: Exception) -> str:
+    """Return an error's text as one short line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:199] + "…"
