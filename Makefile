@@ -12,7 +12,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mockforge_nb needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebook]' --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebook]' --group dev --group bench
 	@touch $@
 
 demo: $(READY)  ## serve a real table, read it with a real client, show the traffic
