@@ -220,11 +220,14 @@ def test_a_fork_does_not_hold_the_port_after_the_parent_stopped(script: Scripts)
             client.send("connected")
             client.recv()
         from_parent, to_child = os.pipe()
+        from_child, to_parent = os.pipe()
         pid = os.fork()
         if not pid:
             os.close(to_child)
+            os.write(to_parent, b"!")  # it runs, so its copies of the sockets are closed
             os.read(from_parent, 1)
             os._exit(0)
+        os.read(from_child, 1)
         server.stop()
         try:
             Mock().serve(port=server.port).stop()

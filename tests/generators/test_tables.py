@@ -182,7 +182,9 @@ FORMS: dict[str, tuple[Any, list[Any]]] = {
     "UUID": ([ID, None], [str(ID), None]),
     "Enum": ([Colour.RED, Colour.PAIR], ["red", [1, 2]]),
     "numpy scalars": (
-        pd.Series([np.int8(3), np.float32(0.1), np.bool_(True), np.str_("a"), np.datetime64("NaT", "ns")], dtype=object),
+        pd.Series(
+            [np.int8(3), np.float32(0.1), np.bool_(True), np.str_("a"), np.datetime64("NaT", "ns")], dtype=object
+        ),
         [3, 0.1, True, "a", None],
     ),
     "numpy arrays": (
