@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from .errors import (
     BindError,
+    ConnectionClosedError,
     ExpectationError,
     ExpectationTimeoutError,
     GeneratorError,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from .core.message import Message
     from .mock import Mock
     from .registry import stop_all
+    from .rules import close
     from .script import Script
     from .server import MockServer
     from .traffic import Traffic
@@ -43,6 +45,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ANY",
     "BindError",
+    "ConnectionClosedError",
     "ExpectationError",
     "ExpectationTimeoutError",
     "GeneratorError",
@@ -60,6 +63,7 @@ __all__ = [
     "TemplateError",
     "Traffic",
     "__version__",
+    "close",
     "stop_all",
 ]
 
@@ -72,6 +76,7 @@ _LAZY = {
     "MockServer": "server",
     "Script": "script",
     "Traffic": "traffic",
+    "close": "rules",
     "stop_all": "registry",
 }
 

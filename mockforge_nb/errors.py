@@ -4,6 +4,7 @@
     ├── OptionError         a wrong argument to the builder or the handle  (also ValueError)
     ├── BindError           the port cannot be had                         (also OSError)
     ├── ProtocolError       a peer broke RFC 6455 or the HTTP handshake
+    │   └── ConnectionClosedError   the connection is closed, so nothing can be sent or will come
     ├── ScriptError         a replay file or table that cannot be played   (also ValueError)
     │   └── ScriptFileNotFoundError                                        (also FileNotFoundError)
     ├── TemplateError       a template that cannot be parsed or rendered   (also ValueError)
@@ -33,23 +34,37 @@ def nearest(word: object, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def place(connection: int, step: int) -> str:
-    """Return where something went wrong: its connection (0: unknown) and step (-1: none)."""
-    return f"connection {connection or '?'}" + (f", step {step}" if step >= 0 else "")
+@dataclass(frozen=True, slots=True)
+class AuthorError:
+    """Something of the author's that went wrong while a mock was served.
 
-
-def raise_first(failed: Sequence[tuple[Exception, int, int]]) -> None:
-    """Raise the first of these errors, if there is one; the others are its notes.
-
-    Args:
-        failed: Errors with their connection (0: unknown) and step (-1: none).
+    Attributes:
+        error: What was raised, or what would be.
+        connection: The connection's number; 0: unknown.
+        step: The script's step, from 0; -1: none.
+        rule: The rule, from 0; -1: none.
     """
+
+    error: Exception
+    connection: int = 0
+    step: int = -1
+    rule: int = -1
+
+    @property
+    def place(self) -> str:
+        """Where it was."""
+        where = f"connection {self.connection or '?'}" + (f", rule {self.rule}" if self.rule >= 0 else "")
+        return where + (f", step {self.step}" if self.step >= 0 else "")
+
+
+def raise_first(failed: Sequence[AuthorError]) -> None:
+    """Raise the first of these errors, if there is one; the others are its notes."""
     if not failed:
         return
     first, *others = failed
-    error = first[0]
+    error = first.error
     # Raised twice, the same error must not grow the same notes again.
-    error.__notes__ = [place(*first[1:]), *(f"also: {each} ({place(*where)})" for each, *where in others[:10])]
+    error.__notes__ = [first.place, *(f"also: {each.error} ({each.place})" for each in others[:10])]
     if len(others) > 10:
         error.add_note(f"and {len(others) - 10} more")
     raise error
@@ -93,6 +108,10 @@ class BindError(MockForgeError, OSError):
 
 class ProtocolError(MockForgeError):
     """A peer that broke RFC 6455 or the HTTP handshake before it."""
+
+
+class ConnectionClosedError(ProtocolError):
+    """A connection that is closed, so that nothing can be sent and nothing more will come."""
 
 
 @dataclass(frozen=True, slots=True)

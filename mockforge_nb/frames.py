@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
-from .core.log import ABORT, BURST, FIELDS, HANDSHAKE, ROW_BYTES, Log, Rows
-from .core.message import BINARY, CLOSE, PING, PONG, TEXT
+from .core.log import BURST, FIELDS, HANDSHAKE, ROW_BYTES, Log, Rows
+from .core.message import ABORT, BINARY, CLOSE, PING, PONG, TEXT
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -208,7 +208,7 @@ def _convert(
         due[at] += spelled.at[entry] * delay[at]
         step[at] += spelled.offset
         size[at], opcode[at] = spelled.sizes[entry], spelled.opcodes[entry]
-        delay[at], rule[at] = np.nan, -1
+        delay[at], rule[at] = np.nan, spelled.rule
     names = np.full(256, -1, np.int8)
     names[list(_WIRE)] = range(len(_WIRE))
     opcode = names[opcode]
@@ -251,6 +251,7 @@ class _Spelled:
         sizes: Their sizes.
         opcodes: Their opcodes.
         at: Their times in the program, in ms.
+        rule: For each of these rows, the rule that it answers by; -1: none.
     """
 
     counts: Array
@@ -261,6 +262,7 @@ class _Spelled:
     sizes: Array
     opcodes: Array
     at: Array
+    rule: Array
 
     @classmethod
     def of(cls, rows: Rows, packed: Array, burst: Array) -> _Spelled:
@@ -301,6 +303,7 @@ class _Spelled:
             sizes=np.fromiter(map(len, payloads), np.int64, len(payloads)),
             opcodes=np.array(opcodes, np.int64),
             at=np.concatenate(at),
+            rule=np.repeat(np.array(rows.rules, np.int64)[programs], lengths),
         )
 
     def among(self, own: Any, rows: slice, before: int) -> Any:

@@ -6,27 +6,39 @@ import os
 import secrets
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from . import registry
-from .connections import Connection, Connections, check_close, check_path, pushed
+from .connections import Connection, Connections, check_room, pushed
+from .core.closecodes import check_close
 from .core.log import Log
 from .core.match import pattern as compile_pattern
 from .core.message import Message
-from .core.plan import Plan
-from .errors import BindError, ExpectationError, ExpectationTimeoutError, OptionError, ProtocolError, raise_first
+from .core.routes import PathPattern, Routes
+from .errors import (
+    AuthorError,
+    BindError,
+    ExpectationError,
+    ExpectationTimeoutError,
+    OptionError,
+    ProtocolError,
+    raise_first,
+)
 from .registry import Origin
 from .traffic import Traffic
-from .wire.listener import AuthorError, Listener, Waiter
+from .wire.listener import Listener, Waiter
 from .wire.portal import LoopThread, loop_thread
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .mock import Mock
 
 T = TypeVar("T")
 
 DEFAULT_PORT = 3001
 DEFAULT_HOST = "127.0.0.1"
+RUNNING = ("end", "finish")
 
 
 class Server:
@@ -41,19 +53,28 @@ class Server:
     """
 
     def __init__(
-        self, mock: Mock, plan: Plan, host: str, port: int, path: str, started: Origin, loop: LoopThread
+        self,
+        mock: Mock,
+        routes: Routes,
+        root: PathPattern,
+        host: str,
+        port: int,
+        started: Origin,
+        loop: LoopThread,
     ) -> None:
         seed = mock._seed
         self.mock = mock
         self.seed: int = secrets.randbits(32) if seed is None else seed
-        self.host, self.path = host, path
+        self.host, self.path = host, routes.first.path.text
+        self._root = root
         limits = mock._limits
         log = Log(int(limits["log_bytes"])) if "log_bytes" in limits else Log()
         self.listener = Listener(
-            plan,
-            path,
+            routes,
             self.seed,
             log,
+            lambda wire: Connection(self, wire),
+            clock_ns=mock._clock_ns,
             handshake_seconds=float(limits.get("handshake_seconds", 10)),
             most=int(limits["connections"]) if "connections" in limits else None,
         )
@@ -78,16 +99,17 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The URL to connect to."""
+        """The URL to connect to: that of the first path that is served."""
         return self.url_for(self.path)
 
     def url_for(self, path: str) -> str:
-        """Return the URL of a path on this server.
+        """Return the URL of a path on this server, which may have a query; nothing need be served there.
 
         Raises:
-            OptionError: The path does not begin with a slash.
+            OptionError: It is no path.
         """
-        check_path(path, "url_for()")
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise OptionError("url_for()", path, "is no path", "valid: a text that begins with '/'")
         host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)
         return f"ws://{f'[{host}]' if ':' in host else host}:{self.port}{path}"
 
@@ -102,30 +124,54 @@ class Server:
         return [each.error for each in self._all_errors()]
 
     def _all_errors(self) -> list[AuthorError]:
-        own = [AuthorError(error, 0, -1) for error in self._loop.failures[self._failures :]]
+        own = [AuthorError(error) for error in self._loop.failures[self._failures :]]
         return [*self.listener.errors, *own]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The state that all connections share, which templates read as ``server``."""
+        return self.listener.routes.state
+
+    @property
+    def rooms(self) -> dict[str, list[Connection]]:
+        """The rooms that somebody is in, and who."""
+        rooms = self.listener.rooms
+        return {name: [wire.handle for wire in rooms.members(name)] for name in rooms.names()}
+
+    @property
+    def rules(self) -> pd.DataFrame:
+        """A row a rule, in the order in which they are tried: path, rule, name, pattern, and how many it `took`."""
+        return rules_frame(self.listener.routes)
 
     # What it does
 
-    def send(self, data: object) -> int:
-        """Send text, bytes, or anything else as JSON to every open connection; return how many it reached.
+    def send(self, data: object, room: str | None = None) -> int:
+        """Send text, bytes, or anything else as JSON to every open connection, or to those in a room.
+
+        Returns:
+            How many it reached.
 
         Warns:
             UserWarning: It reached none, or some read so slowly that they were left out (``limits(queue_bytes=)``).
 
         Raises:
-            OptionError: `data` has no JSON form.
+            OptionError: `data` has no JSON form, or `room` is no text.
         """
         event = pushed(data, "send()")
-        reached, slow = self.call(self.listener.push, event)
+        if room is not None:
+            check_room(room, "send(room=)")
+        reached, slow = self.call(self.listener.push, event, room)
         if slow:
             warnings.warn(f"{slow} of {reached + slow} connections read too slowly and were left out", stacklevel=2)
         elif not reached:
-            warnings.warn(f"nobody is connected to {self.url}: nothing was sent", stacklevel=2)
+            who = f"nobody is connected to {self.url}" if room is None else f"nobody is in the room {room!r}"
+            warnings.warn(f"{who}: nothing was sent", stacklevel=2)
         return reached
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Begin the closing handshake on every connection, and go on serving; does not wait for the peers.
+        """Begin the closing handshake on every connection, after what is on its way to it, and go on serving.
+
+        It does not wait for the peers.
 
         Raises:
             OptionError: A code or reason that RFC 6455 §7.4 does not allow in a close frame.
@@ -137,22 +183,38 @@ class Server:
         """End every TCP connection without a close frame, and go on serving."""
         self.call(self.listener.abort)
 
-    def update(self, mock: Mock) -> None:
-        """Let another mock take over, on the connections that are open (a replay begins anew) and on new ones.
+    def update(self, mock: Mock, *, running: Literal["end", "finish"] = "end") -> None:
+        """Let another mock take over, on the connections that are open and on new ones; their state is kept.
 
-        Seed, clock of the traffic, and limits stay those of the first.
+        Rules, latency and limits of messages are the new ones at once. The log, seed, clock and port stay. A
+        connection whose path the new mock does not serve is closed with 1001.
+
+        Args:
+            mock: The mock.
+            running: ``"end"``: scripts, streams and handlers that run end now, and the new behaviour begins.
+                ``"finish"``: they go on to their end, and the new behaviour begins then.
 
         Raises:
-            OptionError: It is no Mock.
+            OptionError: It is no Mock, or `running` is none of these.
         """
         if not isinstance(mock, type(self.mock)):
             raise OptionError("update()", mock, f"is a {type(mock).__name__}, not a mockforge_nb.Mock")
-        self.call(self.listener.update, mock._plan())
-        self.mock = mock
+        if running not in RUNNING:
+            raise OptionError("update(running=)", running, valid=RUNNING)
+        routes = Routes(mock._plans(self._root), self.state)
+        self.call(self.listener.update, routes, running)
+        self.mock, self.path = mock, routes.first.path.text
 
-    def check(self) -> None:
-        """Raise the first thing that went wrong by the author's doing; the others are its notes."""
-        raise_first([(each.error, each.connection, each.step) for each in self._all_errors()])
+    def check(self, *, strict: bool = False) -> None:
+        """Raise the first thing that went wrong by the author's doing; the others are its notes.
+
+        Args:
+            strict: Whether it is also wrong that nobody took a message, or that a rule took none.
+        """
+        failed = self._all_errors()
+        if strict:
+            failed += unused(self.listener)
+        raise_first(failed)
 
     def halt(self, code: int = 1001) -> None:
         """Free the port and close all connections, half a second at most; stopping twice is fine."""
@@ -192,7 +254,7 @@ class Server:
         return waiter
 
     def _connection_waiter(self, count: int) -> Waiter:
-        waiter = Waiter(lambda wire: Connection(self, wire), count)
+        waiter = Waiter(lambda wire: wire.handle, count)
         self.call(self.listener.wait_for_connections, waiter)
         return waiter
 
@@ -241,7 +303,6 @@ S = TypeVar("S", bound=Server)
 def start(
     kind: type[S],
     mock: Mock,
-    plan: Plan,
     started: Origin,
     *,
     host: str | None,
@@ -250,7 +311,8 @@ def start(
     replace: bool,
 ) -> S:
     """Start a server of the mock, and return its handle; arguments and errors are those of `Mock.serve`."""
-    check_path(path, "serve(path=)")
+    root = PathPattern.parse(path, "serve(path=)")
+    routes = Routes(mock._plans(root))
     wanted_host = (os.environ.get("MOCKFORGE_WS_HOST") or DEFAULT_HOST) if host is None else host
     if not isinstance(wanted_host, str):
         raise OptionError("serve(host=)", host, "is not a text such as '127.0.0.1'")
@@ -259,7 +321,7 @@ def start(
     with registry.lock:
         registry.free(wanted_host, wanted, started, replace=replace)
         try:
-            server = kind(mock, plan, wanted_host, wanted, path, started, loop)
+            server = kind(mock, routes, root, wanted_host, wanted, started, loop)
         except BindError as error:
             given = {"MOCKFORGE_WS_HOST": host, "MOCKFORGE_WS_PORT": port}
             named = [name for name, said in given.items() if said is None and os.environ.get(name)]
@@ -269,6 +331,32 @@ def start(
             raise BindError(error.host, error.port, problem) from error.__cause__
         registry.running[server.port] = server
     return server
+
+
+def unused(listener: Listener) -> list[AuthorError]:
+    """Return what is wrong with a mock of which all was to be used: messages that nobody took, rules that took none."""
+    count, kept = listener.not_taken_count, listener.not_taken
+    found = [AuthorError(ExpectationError(f"nobody took {message!r}"), message.connection) for message in kept]
+    if count > len(kept):
+        found.append(AuthorError(ExpectationError(f"nobody took {count - len(kept)} messages more")))
+    for route in listener.routes:
+        for index, rule in enumerate(route.plan.rules.all):
+            if not route.shared.taken.counts.get(index):
+                error = ExpectationError(f"the rule {rule.title} at {route.path.text} took no message")
+                found.append(AuthorError(error, rule=index))
+    return found
+
+
+def rules_frame(routes: Routes) -> pd.DataFrame:
+    """Return a row a rule; see `Server.rules`."""
+    import pandas as pd
+
+    rows = [
+        (route.path.text, index, rule.name, rule.pattern.source, route.shared.taken.counts.get(index, 0))
+        for route in routes
+        for index, rule in enumerate(route.plan.rules.all)
+    ]
+    return pd.DataFrame(rows, columns=["path", "rule", "name", "pattern", "took"])
 
 
 def _port(port: object) -> int:

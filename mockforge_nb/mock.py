@@ -2,84 +2,50 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-import os
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from .core.conditions import LatencyProfile, latency
-from .core.message import encoded
-from .core.plan import Echo, Plan, Replay
-from .core.units import human, number, seconds
-from .errors import OptionError, TemplateError, nearest, raise_first
-from .script import Script
+from .core.plan import Echo, Handle, Plan
+from .core.routes import PathPattern
+from .core.rules import Call
+from .core.units import number
+from .errors import OptionError
+from .plans import plans
+from .replays import Played, check_then, played
+from .rules import Scope, otherwise, rule
+from .streams import stream
+from .words import Word
 
 if TYPE_CHECKING:
+    from .connections import Connection
     from .server import MockServer, Starting
     from .traffic import Traffic
 
-THEN = ("hold", "close")
-DAY_MS = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, eq=False)
-class Played:
-    """A replay as it was asked for; the source tells two apart, where the program cannot."""
-
-    source: object
-    options: tuple[tuple[str, object], ...]
-    replay: Replay
-    script: Script
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Played):
-            return NotImplemented
-        pairs = zip(self.options, other.options, strict=True)
-        return _same(self.source, other.source) and all(a[0] == b[0] and _same(a[1], b[1]) for a, b in pairs)
-
-    __hash__ = None  # type: ignore[assignment]  # a table has none
-
-    def describe(self) -> str:
-        """Return what is played, and how long it lasts as it is played."""
-        program, speed = self.replay.program, self.replay.speed
-        count = f"{len(program):,} step{'s' if len(program) != 1 else ''}"
-        if math.isinf(speed):
-            return f"{program.name}, {count} as fast as they are read"
-        lasts = program.at[-1] / speed / 1000
-        return f"{program.name}, {count}" + (f" in {human(lasts)}" if lasts else "")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # A program has compiled patterns and templates; in another process it is made again of its source.
-        return _replayed, (self.source, dict(self.options))
-
-
-def _replayed(source: object, options: dict[str, Any]) -> Played | None:
-    return Mock().replay(source, **options)._played
-
-
-def _same(a: object, b: object) -> bool:
-    """Tables and callables equal only themselves; texts, numbers, paths and lists of them go by value."""
-    plain = (str, int, float, timedelta, os.PathLike, list, tuple, type(None))
-    return a is b or (isinstance(a, plain) and isinstance(b, plain) and a == b)
+BEHAVIOURS = ("echo", "replay", "handle", "stream")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Mock:
     """A WebSocket server, described; every method returns a new Mock and changes nothing.
 
-    ``Mock()`` alone sends each message back, at ``/ws`` on port 3001.
+    ``Mock()`` alone sends each message back, at ``/ws`` on port 3001; with only rules it is silent where no rule
+    takes a message; with only routes there is nothing at ``/ws``.
 
     Example:
         >>> Mock().latency("slow").echo(prefix="> ")
         Mock().echo(prefix='> ').latency(300-800 ms)
     """
 
-    _echo: Echo | None = None
-    _played: Played | None = None
+    _behaviour: Word | None = None
+    _rules: tuple[Word, ...] = ()
+    _otherwise: Word | None = None
+    _routes: tuple[tuple[str, Mock], ...] = ()
     _latency: LatencyProfile | None = None
     _seed: int | None = None
     _clock_ns: int | None = None
@@ -97,10 +63,9 @@ class Mock:
         Raises:
             OptionError: The mock does something already, or `prefix` is no text.
         """
-        self._has_no_behaviour("echo()")
         if not isinstance(prefix, str):
             raise OptionError("echo(prefix=)", prefix, "is not a text")
-        return replace(self, _echo=Echo(prefix))
+        return self._behaving(Word("echo", {"prefix": prefix}, Echo(prefix)))
 
     def replay(
         self,
@@ -146,60 +111,138 @@ class Mock:
         Warns:
             UserWarning: It would last over a day, a step's time goes back, or no way leads to a step.
         """
-        self._has_no_behaviour("replay()")
-        if then not in THEN:
-            raise OptionError("replay(then=)", then, valid=THEN)
-        for name, flag in (("shared", shared), *((("rows", rows),) if rows is not None else ())):
-            if not isinstance(flag, bool):
-                raise OptionError(f"replay({name}=)", flag, "is neither True nor False")
-        if rate is not None and not 0 < number(rate) < math.inf:
-            raise OptionError("replay(rate=)", rate, "is no number of messages a second greater than 0")
-        options = {"time": time, "unit": unit, "rate": rate, "columns": columns, "template": template}
-        script = Script.of(source, rows=rows, timing=timing, **options).validate()
-        program = script.program
-        factor = _speed(speed, duration, program.at[-1])
-        if shared and math.isinf(factor):
-            raise OptionError("replay(shared=)", shared, 'has no play-head under speed="max"', "give a speed or rate")
-        if shared and (program.waits or program.jumps):
-            raise OptionError("replay(shared=)", shared, "goes with no script that waits for its client or jumps")
-        if math.isinf(factor) and any(step.every_ms and step.repeat is None for step in program.hand_written):
-            raise OptionError("replay(speed=)", speed, "leaves a step that repeats without end no pause")
-        back = program.backwards
-        if back is not None:
-            step = program.steps[back]
-            place = f"{program.name}:{step.line}" if step.line else f"step {back}"
-            warnings.warn(
-                f"{place}: ts={step.ts:g} is before the step before it, so it is sent at once; "
-                'if ts is the pause before each step, say timing="delay"',
-                stacklevel=2,
-            )
-        lasts = program.at[-1] / factor
-        if lasts > DAY_MS:
-            warnings.warn(
-                f"this replay lasts {human(lasts / 1000)}; duration='60s' fits it to a minute, speed= divides it",
-                stacklevel=2,
-            )
-        played = Replay(program, factor, _rounds(loop), shared, then)
-        kept = {
-            **options,
-            "rows": rows,
-            "speed": speed,
-            "duration": duration,
-            "loop": loop,
-            "shared": shared,
-            "timing": timing,
-        }
-        return replace(self, _played=Played(source, (*kept.items(), ("then", then)), played, script))
+        options = {name: value for name, value in locals().items() if name not in ("self", "source")}
+        self._has_no_behaviour("replay")
+        return self._behaving(Word("replay", {"source": source, **options}, played(source, options)))
+
+    def stream(self, source: object, *, rate: float | None = None, then: Literal["hold", "close"] = "hold") -> Mock:
+        """Send what a Python source gives, to each connection from the beginning.
+
+        What it gives is sent as it stands, when it gives it: text, bytes, anything else as JSON; ``close(…)`` closes
+        the connection. A source that takes its time (``time.sleep``, a slow query) holds up nobody else.
+
+        Args:
+            source: A generator function, plain or ``async``; a list or other iterable; a function that returns one
+                message a call until it raises StopIteration (``async``: StopAsyncIteration), or an iterator. What is
+                a function may take the connection. An iterator that can be read only once (a generator, an open
+                file) is read once for all; the last 100,000 items are kept for those who come later.
+            rate: Messages a second; unless given, as fast as they come and the client reads.
+            then: What follows the last: ``"hold"`` keeps the connection open, ``"close"`` closes it (1000).
+
+        Raises:
+            OptionError: The mock does something already, or an argument is wrong.
+        """
+        check_then(then, "stream(then=)")
+        arguments = {"source": source, "rate": rate, "then": then}
+        self._has_no_behaviour("stream")
+        return self._behaving(Word("stream", arguments, stream(source, rate, then)))
+
+    def handle(self, function: Callable[[Connection], Awaitable[object]]) -> Mock:
+        """Run your own coroutine for each connection: ``async def chat(conn)``.
+
+        It reads ``async for message in conn`` (messages that no rule took) and writes ``await conn.send(…)``. When
+        it returns the connection is closed with 1000; what it raises closes it with 1011 and is kept in
+        ``server.errors``.
+
+        Raises:
+            OptionError: The mock does something already, or `function` is no coroutine function of one argument.
+        """
+        plain = inspect.isfunction(function) and not inspect.iscoroutinefunction(function)
+        if not callable(function) or isinstance(function, type) or (plain and function.__name__ != "<lambda>"):
+            raise OptionError("handle()", function, "is no coroutine function", "write async def handler(conn): …")
+        call = Call.of(function, "handle()", "connection")
+        self._has_no_behaviour("handle")
+        return self._behaving(Word("handle", {"function": function}, Handle(call)))
+
+    def _behaving(self, word: Word) -> Mock:
+        self._has_no_behaviour(word.call)
+        return replace(self, _behaviour=word)
 
     def _has_no_behaviour(self, call: str) -> None:
-        there = "echo()" if self._echo else "replay()" if self._played else None
-        if there:
+        if self._behaviour is not None:
             raise OptionError(
-                call,
+                f"{call}()",
                 self,
-                f"already has {there}, and a mock has one behaviour",
-                "begin a new one with Mock(), or serve two on two ports",
+                f"already has {self._behaviour.call}(), and a mock has one behaviour",
+                "begin a new one with Mock(), or serve both on two paths with route()",
             )
+
+    # What it answers
+
+    def when(
+        self,
+        pattern: object = None,
+        reply: object = ...,
+        *,
+        json: object = None,
+        exact: object = None,
+        times: int | None = None,
+        once: bool = False,
+        after: str | None = None,
+        set: Mapping[str, Any] | None = None,
+        state: str | None = None,
+        condition: str | None = None,
+        scope: Scope = "connection",
+        name: str | None = None,
+    ) -> Mock:
+        r"""Answer the client's messages that match; rules are tried in order, before the behaviour is told.
+
+        Args:
+            pattern: A regular expression, a JSONPath (``$.type == 'subscribe'``), bytes, ``ANY``, or a function of
+                the `Message`.
+            reply: A text or JSON value, whose texts are templates (``"{{match.1}}"``, ``{"id": "{{json '$.id'}}"}``);
+                bytes; a `Script`, played from there; ``close(1000)``; a function of the message and the connection,
+                plain or ``async``, whose result is sent as it stands; a list of these, one message each; None: no
+                answer.
+            json: In place of a pattern: what a JSON message must at least have.
+            exact: In place of a pattern: the whole text, bytes or JSON value.
+            times: How many messages it takes; without end unless given.
+            once: The same as ``times=1``.
+            after: The name or pattern of a rule that must have taken a message before.
+            set: Names of the state and their new values, which are templates too, and are set after the reply was
+                rendered: ``{"score": "{{(state.score or 0) + 1}}"}``.
+            state: A word of the state that becomes true, and the one before it false.
+            condition: An expression over `state`, `server`, `message` and `match` that must be true.
+            scope: Whether `times`, `after` and what is set are each connection's or the ``"server"``'s.
+            name: What `after` of other rules calls it.
+
+        Raises:
+            OptionError: An argument that is wrong or does not fit the others.
+            TemplateError: A text or condition that cannot be parsed.
+        """
+        arguments = {key: value for key, value in locals().items() if key != "self"}
+        return replace(self, _rules=(*self._rules, Word("when", arguments, rule(**arguments))))
+
+    def otherwise(self, reply: object) -> Mock:
+        """Say what a message gets that no rule and no behaviour takes.
+
+        Args:
+            reply: ``"ignore"``, which is so unless this is said; ``"error"``: an error for ``server.check()``;
+                ``"echo"``: the message itself; anything else as in `when`.
+
+        Raises:
+            OptionError: It cannot be sent.
+            TemplateError: It is no template.
+        """
+        return replace(self, _otherwise=Word("otherwise", {"reply": reply}, otherwise(reply)))
+
+    def route(self, path: str, mock: Mock) -> Mock:
+        """Serve another mock at a path; the latency, seed, clock, templates and limits said here are its own, too.
+
+        Args:
+            path: The path; a segment may be a parameter, ``/prices/{symbol}``, which templates read as
+                ``{{path.symbol}}``, and the last may take all that is left, ``/files/{name:path}``.
+            mock: The mock, which may have routes itself: their paths begin with this one.
+
+        Raises:
+            OptionError: It is no path or no Mock. That two mocks are on one path is said when it is served.
+        """
+        PathPattern.parse(path, "route()")
+        if not isinstance(mock, Mock):
+            raise OptionError(
+                "route()", mock, f"is a {type(mock).__name__}, not a Mock", "route('/path', Mock().echo())"
+            )
+        return replace(self, _routes=(*self._routes, (path, mock)))
 
     # Under what conditions
 
@@ -297,7 +340,7 @@ class Mock:
         """
         from .server import serve
 
-        return serve(self, self._plan(), host=host, port=port, path=path, replace=replace)
+        return serve(self, host=host, port=port, path=path, replace=replace)
 
     def serve_async(
         self, *, host: str | None = None, port: int | None = None, path: str = "/ws", replace: bool = False
@@ -308,7 +351,7 @@ class Mock:
         """
         from .server import Starting
 
-        return Starting(self, self._plan(), {"host": host, "port": port, "path": path, "replace": replace})
+        return Starting(self, {"host": host, "port": port, "path": path, "replace": replace})
 
     def simulate(
         self,
@@ -329,55 +372,31 @@ class Mock:
                 as JSON, or None: it closes the connection.
             until: When the simulation ends.
             connections: How many clients there are.
-            path: The path of the mock.
+            path: The path that they connect to, which may have a query.
             check: Whether to raise what went wrong by the author's doing, as ``server.check()`` does.
 
         Raises:
-            OptionError: A wrong argument, or a script that lets no time pass.
+            OptionError: A wrong argument, a script that lets no time pass, or a mock that needs an event loop: a
+                handler, an ``async`` function or a stream that is read only once.
         """
-        from .core.simulation import Said, Simulation
-        from .traffic import Traffic
+        from .simulated import simulate
 
-        says = []
-        for index, each in enumerate(client):
-            if not isinstance(each, (tuple, list)) or len(each) != 2:
-                raise OptionError("simulate(client)", each, f"at {index} is no pair of a time and a message")
-            at = seconds(each[0], "simulate(client)")
-            says.append(Said(at) if each[1] is None else Said(at, *encoded(each[1], "simulate(client)")))
-        if isinstance(connections, bool) or not isinstance(connections, int) or connections < 1:
-            raise OptionError("simulate(connections=)", connections, "is no number from 1 on")
-        simulation = Simulation(self._plan(), path, self._seed or 0)
-        simulation.run(says, seconds(until, "simulate(until=)"), connections)
-        if check:
-            raise_first(simulation.failed)
-        return Traffic(simulation.log)
+        return simulate(self, client, until=until, connections=connections, path=path, check=check)
 
-    def _plan(self) -> Plan:
-        behaviour: Echo | Replay = self._echo or Echo()
-        if self._played:
-            behaviour = self._played.replay
-            unknown = sorted(behaviour.program.variables - set(self._names))
-            if unknown and self._expand:
-                from .core.template import KNOWN
-
-                known = [*self._names, *KNOWN]
-                raise TemplateError(
-                    "{{" + unknown[0] + "}}",
-                    f"no variable {unknown[0]!r} is known{nearest(unknown[0], known)}; "
-                    f"give it with .templates({unknown[0]}=…)",
-                )
-        sizes = {k: int(self._limits[k]) for k in ("message_bytes", "queue_bytes") if k in self._limits}
-        return Plan(behaviour, self._latency, self._clock_ns, self._expand, dict(self._names), **sizes)
+    def _plans(self, root: PathPattern) -> list[tuple[PathPattern, Plan]]:
+        return plans(self, root)
 
     # How it shows itself
 
     def words(self) -> list[str]:
         """Return what was said, ``Mock()`` first."""
         words = ["Mock()"]
-        if self._echo:
-            words.append(f"echo(prefix={self._echo.prefix!r})" if self._echo.prefix else "echo()")
-        if self._played:
-            words.append(f"replay({self._played.describe()})")
+        if self._behaviour is not None:
+            made = self._behaviour.made
+            replayed = isinstance(made, Played)
+            words.append(f"replay({made.describe()})" if replayed else repr(self._behaviour))
+        words += [repr(word) for word in (*self._rules, *([self._otherwise] if self._otherwise is not None else []))]
+        words += [f"route({path!r}, {mock!r})" for path, mock in self._routes]
         if self._latency:
             words.append(f"latency({self._latency.describe()})")
         if self._seed is not None:
@@ -397,32 +416,6 @@ class Mock:
         from .notebook.display import mock_html
 
         return mock_html(self)
-
-
-def _speed(speed: object, duration: object, last_ms: float) -> float:
-    """Return what times are divided by; infinite for "max"."""
-    if speed == "max" and isinstance(speed, str):
-        factor = math.inf
-    else:
-        factor = number(speed)
-        if not 0 < factor < math.inf:
-            raise OptionError("replay(speed=)", speed, 'is neither a number greater than 0 nor "max"')
-    if duration is None:
-        return factor
-    if factor != 1.0:
-        raise OptionError("replay(duration=)", duration, f"and speed={speed!r} say the same thing; give one of them")
-    wanted = seconds(duration, "replay(duration=)")
-    if last_ms == 0:
-        raise OptionError("replay(duration=)", duration, "has no times to fit", "give time= or rate=")
-    return last_ms / 1000 / wanted if wanted else math.inf
-
-
-def _rounds(loop: object) -> int | None:
-    if isinstance(loop, bool):
-        return None if loop else 1
-    if not isinstance(loop, int) or loop < 1:
-        raise OptionError("replay(loop=)", loop, "is neither True nor False nor a number of rounds from 1 on")
-    return loop
 
 
 def _epoch_ns(start: object) -> int:

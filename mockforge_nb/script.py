@@ -1,20 +1,21 @@
-"""Script: what a mock plays, made from a file, a table, a list or by hand."""
+"""Script: what a mock plays and answers, made from a file, a table, a list or by hand."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
-from .core.jsonl import dump, looks_like_step, parse, program, steps_of, unreachable
+from .core.jsonl import Parsed, dump, lines_of, looks_like_step, parse, program, read, unreachable
 from .core.program import Program, Step
-from .core.stepkeys import Reader
+from .core.rules import Rule
 from .core.units import human, number, seconds
 from .errors import OptionError, Problem, ScriptError, ScriptFileNotFoundError
+from .rules import Scope, rule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,25 +29,33 @@ SUFFIXES = (".jsonl", ".ndjson")
 
 
 class Script:
-    """Steps in order, each with its time; never changed: every method returns a new one.
+    """Steps in order, each with its time, and rules beside them; never changed: every method returns a new one.
 
     Made by `load`, `parse`, `from_frame` or `of`, or by hand, beginning with ``Script()``:
     ``Script().send({"type": "hello"}).wait("^ACK$", timeout=5).send("tick", after=0.1).close()``.
+
+    Attributes:
+        rules: What is answered to the client whatever the steps do: a file's interactive lines, and `when`.
     """
 
-    __slots__ = ("_delays", "_name", "_program", "_steps")
+    __slots__ = ("_delays", "_name", "_program", "_steps", "rules")
 
     def __init__(self) -> None:
         self._name = "<script>"
         self._steps: tuple[Step, ...] | None = ()
         self._delays = False
         self._program: Program | None = None
+        self.rules: tuple[Rule, ...] = ()
 
     @classmethod
-    def _made(cls, steps: Iterable[Step], name: str, *, delays: bool = False) -> Script:
+    def _made(cls, lines: Parsed, name: str, *, delays: bool = False) -> Script:
         script = cls()
-        script._steps, script._name, script._delays = tuple(steps), name, delays
+        script._steps, script.rules, script._name, script._delays = lines.steps, lines.rules, name, delays
         return script
+
+    def _with(self, steps: Iterable[Step]) -> Script:
+        """Return a script of other steps with the same rules."""
+        return Script._made(Parsed(tuple(steps), self.rules), self._name, delays=self._delays)
 
     @classmethod
     def _of_program(cls, table: Program) -> Script:
@@ -99,12 +108,12 @@ class Script:
 
     @classmethod
     def _parsed(cls, text: str, name: str, timing: object) -> Script:
-        steps, header = parse(text, name)
-        missed = [f"{name}:{steps[index].line}" for index in unreachable(steps)]
+        lines = parse(text, name)
+        missed = [f"{name}:{lines.steps[index].line}" for index in unreachable(lines.steps)]
         if missed:
             shown = ", ".join(missed[:10]) + (f" and {len(missed) - 10} more" if len(missed) > 10 else "")
             warnings.warn(f"no way through the script leads to {shown}", stacklevel=3)
-        return cls._made(steps, name, delays=_is_delay(timing) or header.get("timing") == "delay")
+        return cls._made(lines, name, delays=_is_delay(timing) or lines.header.get("timing") == "delay")
 
     @classmethod
     def from_frame(
@@ -141,7 +150,7 @@ class Script:
         table = _frame(df)
         given = any(option is not None for option in (time, unit, rate, columns, template))
         if rows is False or (rows is None and not given and looks_like_step(list(table.columns))):
-            return cls._made(steps_of(entries_of(table), "<DataFrame>"), "<DataFrame>")
+            return cls._made(lines_of(entries_of(table), "<DataFrame>"), "<DataFrame>")
         made = program_from_frame(table, time=time, unit=unit, rate=rate, columns=columns, template=template)
         return cls._of_program(made)
 
@@ -179,7 +188,7 @@ class Script:
             if rows is False or (rows is None and not given and steps):
                 rows = None
                 only_for_tables("steps")
-                return cls._made(steps_of(source, "<list>"), "<list>", delays=delays)
+                return cls._made(lines_of(source, "<list>"), "<list>", delays=delays)
             from .generators.tables import program_from_rows
 
             return cls._of_program(program_from_rows(list(source), **given))._timed(delays)
@@ -197,7 +206,7 @@ class Script:
             return self
         if self._steps is None:
             raise OptionError("replay(timing=)", "delay", "goes with steps and their ts, not with a table's rows")
-        return Script._made(self._steps, self._name, delays=True)
+        return Script._made(Parsed(self._steps, self.rules), self._name, delays=True)
 
     # By hand
 
@@ -274,9 +283,7 @@ class Script:
             return self._add({**keys, "text": pattern}, 0, id)
         added = self._add(keys, 0, id)
         assert added._steps is not None
-        return Script._made(
-            [*added._steps[:-1], replace(added._steps[-1], match=match)], self._name, delays=self._delays
-        )
+        return self._with([*added._steps[:-1], replace(added._steps[-1], match=match)])
 
     def goto(self, id: str) -> Script:
         """Go on with the step that has this id, which may still have to be added.
@@ -287,7 +294,7 @@ class Script:
         steps = self.steps
         if not steps:
             raise ScriptError(self._name, f"goto({id!r}) follows a step, and there is none yet")
-        return Script._made([*steps[:-1], replace(steps[-1], next_step=id)], self._name, delays=self._delays)
+        return self._with([*steps[:-1], replace(steps[-1], next_step=id)])
 
     def close(self, code: int = 1000, reason: str = "", *, after: float | str | timedelta = 0) -> Script:
         """Close the connection with a close frame.
@@ -307,11 +314,36 @@ class Script:
         keys["ts"] = pause if self._delays else pause + (self.program.at[-1] if steps else 0.0)
         if id is not None:
             keys["step_id"] = id
+        return self._with([*steps, replace(self._read(keys, len(steps) + 1), line=0)])
+
+    def _read(self, keys: dict[str, Any], number_: int) -> Step:
         problems: list[Problem] = []
-        step = Reader(len(steps) + 1, problems).step(keys)
-        if step is None:
-            raise ScriptError(self._name, problems)
-        return Script._made([*steps, replace(step, line=0)], self._name, delays=self._delays)
+        for step in read(keys, number_, problems):
+            if isinstance(step, Step):
+                return step
+        raise ScriptError(self._name, problems)
+
+    def when(
+        self,
+        pattern: object = None,
+        reply: object = ...,
+        *,
+        json: object = None,
+        exact: object = None,
+        times: int | None = None,
+        once: bool = False,
+        after: str | None = None,
+        set: Mapping[str, Any] | None = None,
+        state: str | None = None,
+        condition: str | None = None,
+        scope: Scope = "connection",
+        name: str | None = None,
+    ) -> Script:
+        """Add a rule beside the steps; arguments and errors are those of `Mock.when`."""
+        arguments = {key: value for key, value in locals().items() if key != "self"}
+        made = self._with(self._steps) if self._steps is not None else Script._of_program(self.program)
+        made.rules = (*self.rules, rule(**arguments))
+        return made
 
     # What it holds
 
@@ -350,8 +382,8 @@ class Script:
         Warns:
             UserWarning: There are steps that no way through the script leads to.
         """
-        if not len(self):
-            raise ScriptError(self._name, "there are no steps in it")
+        if not self:
+            raise ScriptError(self._name, "there are neither steps nor rules in it")
         if self._steps is not None:
             program(self._steps, self._name)
             missed = unreachable(self._steps)
@@ -362,6 +394,9 @@ class Script:
     def __len__(self) -> int:
         return len(self._steps) if self._steps is not None else len(self.program)
 
+    def __bool__(self) -> bool:
+        return bool(len(self) or self.rules)
+
     @overload
     def __getitem__(self, index: int) -> Step: ...
 
@@ -370,7 +405,7 @@ class Script:
 
     def __getitem__(self, index: int | slice) -> Step | Script:
         if isinstance(index, slice):
-            return Script._made(self.steps[index], self._name, delays=self._delays)
+            return self._with(self.steps[index])
         return self.program.steps[range(len(self))[index]]
 
     def __iter__(self) -> Iterator[Step]:
@@ -382,16 +417,19 @@ class Script:
         if self is other:
             return True
         if self._steps is None or other._steps is None:
-            return False
-        strip = [replace(step, line=0) for step in self._steps], [replace(step, line=0) for step in other._steps]
-        return strip[0] == strip[1] and self._delays == other._delays
+            return self._program is other._program and self.rules == other.rules
+        return self._bare() == other._bare() and self._delays == other._delays
+
+    def _bare(self) -> list[Step | Rule]:
+        """Return the steps and rules as they are, wherever they came from."""
+        return [*(replace(step, line=0) for step in self.steps), *(replace(rule, line=0) for rule in self.rules)]
 
     __hash__ = None  # type: ignore[assignment]  # steps may hold dicts and lists
 
     # Made from another
 
     def __add__(self, other: Script) -> Script:
-        """Return this script with `other` behind it, which begins when this one ends.
+        """Return this script with `other` behind it, which begins when this one ends; its rules come last, too.
 
         Raises:
             OptionError: One counts `ts` from the start and the other from step to step.
@@ -401,8 +439,8 @@ class Script:
         if self._delays != other._delays and len(self) and len(other):
             raise OptionError("Script + Script", other, "has another timing", "load both with the same timing=")
         behind = other.steps if self._delays or not len(self) else other.shift(self.duration * 1000).steps
-        name = self._name if len(self) else other._name
-        return Script._made([*self.steps, *behind], name, delays=self._delays or other._delays)
+        lines = Parsed((*self.steps, *behind), (*self.rules, *other.rules))
+        return Script._made(lines, self._name if self else other._name, delays=self._delays or other._delays)
 
     def speed(self, factor: float) -> Script:
         """Return the script with its times divided by `factor`, timeouts excepted.
@@ -420,8 +458,10 @@ class Script:
 
         if self._steps is None:
             table = self.program
-            return Script._of_program(replace(table, at=[at / factor for at in table.at], period=table.period / factor))
-        return Script._made(map(timed, self._steps), self._name, delays=self._delays)
+            made = Script._of_program(replace(table, at=[at / factor for at in table.at], period=table.period / factor))
+            made.rules = self.rules
+            return made
+        return self._with(map(timed, self._steps))
 
     def shift(self, ms: float) -> Script:
         """Return the script with its times moved by `ms`; a first step without a time gets one.
@@ -440,7 +480,7 @@ class Script:
             else step
             for index, step in enumerate(steps)
         ]
-        return Script._made(moved, self._name, delays=self._delays)
+        return self._with(moved)
 
     def map(self, function: Callable[[Any], Any]) -> Script:
         """Return the script with each message that is sent put through `function`.
@@ -451,10 +491,9 @@ class Script:
         Raises:
             ScriptError: What it returns cannot be sent.
         """
-        return Script._made(self._mapped(function), self._name, delays=self._delays)
+        return self._with(self._mapped(function))
 
     def _mapped(self, function: Callable[[Any], Any]) -> Iterator[Step]:
-        problems: list[Problem] = []
         for number_, step in enumerate(self.steps, 1):
             payload = step.payload
             if payload is None or step.dir == "in":
@@ -463,10 +502,7 @@ class Script:
             value = function(payload.value)
             kind = "text" if isinstance(value, str) else "binary" if isinstance(value, (bytes, bytearray)) else "json"
             entry = {kind: value, "template": payload.template is not None}
-            made = Reader(step.line or number_, problems).step(entry)
-            if made is None:
-                raise ScriptError(self._name, problems)
-            yield replace(step, payload=made.payload)
+            yield replace(step, payload=self._read(entry, step.line or number_).payload)
 
     def filter(self, function: Callable[[Any], object]) -> Script:
         """Return the script without the messages for which `function` of the text, JSON value or bytes is false.
@@ -474,7 +510,7 @@ class Script:
         Steps that send nothing stay.
         """
         kept = [s for s in self.steps if s.payload is None or s.dir == "in" or function(s.payload.value)]
-        return Script._made(kept, self._name, delays=self._delays)
+        return self._with(kept)
 
     # Written
 
@@ -494,7 +530,7 @@ class Script:
         Raises:
             ScriptError: A pattern that is Python code, which a file cannot hold.
         """
-        return dump(self.steps, self._name, header={"timing": "delay"} if self._delays else None)
+        return dump([*self.steps, *self.rules], self._name, header={"timing": "delay"} if self._delays else None)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table with a row a step and a column a key that is used; `from_frame` reads it back.
@@ -505,7 +541,7 @@ class Script:
         from .generators.steptable import frame_of
 
         try:
-            return frame_of(self.steps)
+            return frame_of([*self.steps, *self.rules])
         except ValueError as error:
             raise ScriptError(self._name, str(error)) from error
 
@@ -513,9 +549,13 @@ class Script:
         return f"<Script {self._name}, {self.summary()}>"
 
     def summary(self) -> str:
-        """Return how many steps there are and how long they last."""
-        count, last = len(self), self.duration
-        return f"{count:,} step{'s' if count != 1 else ''}" + (f" in {human(last)}" if last else "")
+        """Return how many steps and rules there are, and how long the steps last."""
+        return self.counted() + (f" in {human(self.duration)}" if self.duration else "")
+
+    def counted(self) -> str:
+        """Return how many steps and rules there are."""
+        counts = [(len(self), "step"), *([(len(self.rules), "rule")] if self.rules else [])]
+        return " and ".join(f"{count:,} {what}{'s' if count != 1 else ''}" for count, what in counts)
 
     def _repr_html_(self) -> str:
         from .notebook.display import script_html

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from .connections import Connection, how_many, time_limit
 from .core.message import Message
-from .core.plan import Plan
 from .errors import ExpectationError, ProtocolError
 from .registry import origin
 from .wire.client import AsyncClient, Client, open_async
@@ -183,8 +182,8 @@ class AsyncMockServer(Server):
 class Starting:
     """A server to be: ``await`` it, or enter it with ``async with``."""
 
-    def __init__(self, mock: Mock, plan: Plan, where: Mapping[str, Any]) -> None:
-        self._start = lambda origin: start(AsyncMockServer, mock, plan, origin, **where)
+    def __init__(self, mock: Mock, where: Mapping[str, Any]) -> None:
+        self._start = lambda origin: start(AsyncMockServer, mock, origin, **where)
         self._origin = origin()
         self._server: AsyncMockServer | None = None
 
@@ -212,6 +211,6 @@ class Starting:
         await self._server.__aexit__(kind, error, trace)
 
 
-def serve(mock: Mock, plan: Plan, **where: Any) -> MockServer:
+def serve(mock: Mock, **where: Any) -> MockServer:
     """Start a server; what `Mock.serve` calls."""
-    return start(MockServer, mock, plan, origin(), **where)
+    return start(MockServer, mock, origin(), **where)

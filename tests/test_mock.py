@@ -10,8 +10,23 @@ import pytest
 from vega_datasets import data
 
 from mockforge_nb import LatencyProfile, Mock, OptionError, Script, ScriptError, TemplateError
+from mockforge_nb.core.plan import Replay
+from mockforge_nb.core.routes import PathPattern
 
 STEPS = [{"ts": 0, "text": "a"}, {"ts": 100, "text": "b"}]
+
+
+WS = PathPattern.parse("/ws", "")
+
+
+def played(mock: Mock) -> Replay:
+    ((_, plan),) = mock._plans(WS)
+    assert isinstance(plan.behaviour, Replay)
+    return plan.behaviour
+
+
+def payloads(mock: Mock) -> list[bytes]:
+    return list(played(mock).program.payloads(0, 2))
 
 
 def test_every_method_returns_a_new_mock_and_changes_nothing() -> None:
@@ -50,7 +65,7 @@ def test_a_mock_travels_to_another_process() -> None:
     mock = Mock().latency("slow").replay(data.stocks(), time="date", speed="max")
     copy = pickle.loads(pickle.dumps(mock))
     assert repr(copy) == repr(mock)
-    assert list(copy._played.script.program.payloads(0, 2)) == list(mock._played.script.program.payloads(0, 2))  # type: ignore[union-attr]
+    assert payloads(copy) == payloads(mock)
 
 
 @pytest.mark.parametrize("second", [lambda m: m.echo(), lambda m: m.replay(STEPS)])
@@ -129,14 +144,13 @@ def test_an_unknown_variable_of_a_template_is_an_error_at_serve_with_the_way_out
     mock = Mock().replay([{"text": "{{prize}}"}])
     with pytest.raises(TemplateError, match=r"no variable 'prize' is known.*\.templates\(prize=…\)"):
         mock.serve(port=0)
-    mock.templates(prize=7)._plan()
+    mock.templates(prize=7)._plans(WS)
 
 
 def test_duration_fits_the_whole_and_a_replay_of_days_warns() -> None:
     table = data.stocks()
     mock = Mock().replay(table, time="date", duration="60s")
-    assert mock._played is not None
-    assert mock._played.script.program.at[-1] / mock._played.replay.speed == pytest.approx(60_000)
+    assert played(mock).program.at[-1] / played(mock).speed == pytest.approx(60_000)
     with pytest.warns(UserWarning, match=r"this replay lasts 10\.2 years; duration='60s' fits it") as caught:
         Mock().replay(table, time="date")
     assert caught[0].filename == __file__

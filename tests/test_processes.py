@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from mockforge_nb import ExpectationError, ExpectationTimeoutError, Mock, MockServer, ProtocolError, registry, stop_all
+from mockforge_nb.core.routes import PathPattern
 from mockforge_nb.wire.portal import loop_thread
 
 from .conftest import PATIENCE, Scripts, held
@@ -286,7 +287,7 @@ def test_a_mock_pickles(mock: Mock) -> None:
     again = pickle.loads(pickle.dumps(mock))
     assert repr(again) == repr(mock)
     assert again == mock
-    again._plan()
+    again._plans(PathPattern.parse("/ws", ""))
 
 
 def test_a_server_says_that_it_does_not_pickle() -> None:

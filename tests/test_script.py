@@ -63,7 +63,7 @@ def test_a_script_by_hand_is_played_over_a_socket(ws_mock: Any) -> None:
         (lambda: Script().close(1005), '"code": 1005 is not a close code'),
         (lambda: Script().goto("x"), "goto('x') follows a step, and there is none yet"),
         (lambda: Mock().replay(Script().send("a").goto("x")), "<script>:1: no step has the id 'x'"),
-        (lambda: Mock().replay(Script()), "<script>: there are no steps in it"),
+        (lambda: Mock().replay(Script()), "<script>: there are neither steps nor rules in it"),
     ],
 )
 def test_what_cannot_be_said_by_hand_is_an_error_at_once_or_at_replay(make: Any, problem: str) -> None:

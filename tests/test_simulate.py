@@ -88,7 +88,7 @@ def test_a_client_that_closes_and_a_script_that_does() -> None:
 def test_until_ends_a_replay_without_end() -> None:
     df = Mock().replay(["tick"], rate=10, loop=True).simulate(until="1s").df
     assert (df.opcode == "text").sum() == 11
-    with pytest.raises(OptionError, match=r"is never reached: at 0 s the script lets no time pass"):
+    with pytest.raises(OptionError, match=r"is never reached: at 0 s the mock lets no time pass"):
         Mock().replay(["tick"], loop=True, speed="max").simulate(until=1)
 
 

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from mockforge_nb.core.log import ABORT, HANDSHAKE, IN, OUT, Log
-from mockforge_nb.core.message import BINARY, CLOSE, PING, PONG, TEXT
+from mockforge_nb.core.log import HANDSHAKE, IN, OUT, Log
+from mockforge_nb.core.message import ABORT, BINARY, CLOSE, PING, PONG, TEXT
 from mockforge_nb.core.program import Payload, Program, Step
 from mockforge_nb.core.record import ConnectionRecord
 from mockforge_nb.errors import OptionError

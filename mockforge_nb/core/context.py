@@ -25,6 +25,7 @@ class Context:
         message: The client's message that is answered.
         match: What the pattern that took it found.
         state: The connection's state.
+        server: The server's state.
         path: The parameters of the route's path.
         query: The handshake's query.
         headers: The handshake's headers; a template reads them in any case, and ``_`` for ``-``.
@@ -35,7 +36,7 @@ class Context:
 
     __slots__ = (
         "_faker", "_rng", "connection", "headers", "key", "match", "message", "names", "now_ns", "path", "query",
-        "row", "seq", "state",
+        "row", "seq", "server", "state",
     )  # fmt: skip
 
     def __init__(
@@ -46,6 +47,7 @@ class Context:
         message: Message | None = None,
         match: Match | None = None,
         state: dict[str, Any] | None = None,
+        server: dict[str, Any] | None = None,
         path: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -56,6 +58,7 @@ class Context:
         self.now_ns, self.key, self.seq = now_ns, key, 0
         self.message, self.match, self.row = message, match, row
         self.state = {} if state is None else state
+        self.server = {} if server is None else server
         self.path, self.query, self.headers = path or {}, query or {}, headers or {}
         self.connection, self.names = connection, names or {}
         self._rng: random.Random | None = None

@@ -7,11 +7,13 @@ listener, the simulation). Times are seconds of the driver's monotonic clock.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+
     from .message import Message
-    from .plan import Plan, PlayHead
+    from .plan import Plan, Shared
     from .program import Program
 
 NAN = float("nan")
@@ -27,6 +29,11 @@ class Received:
     """One read's worth of whole messages, in the order of the wire."""
 
     messages: list[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Dawdled:
+    """A function of the author's held up everything else; what can be asked elsewhere is, from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +60,43 @@ class Pushed:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """The user closes the connection from outside the plan, after what was sent before."""
+
+    code: int = 1000
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What a function of the author's returned that was awaited, for the `Await` with this `key`."""
+
+    key: object
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What a function of the author's raised that was awaited, for the `Await` with this `key`."""
+
+    key: object
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
 class Updated:
-    """Another plan takes over on this connection, and `head` is its play-head."""
+    """Another plan takes over on this connection.
+
+    Attributes:
+        plan: The plan; `shared` is what its connections have in common.
+        params: The parameters that its path finds in the connection's.
+        running: Whether what runs ends now, or the new behaviour waits for its end.
+    """
 
     plan: Plan
-    head: PlayHead
+    shared: Shared
+    params: Mapping[str, str] = field(default_factory=dict)
+    running: Literal["end", "finish"] = "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +104,9 @@ class Closed:
     """The connection is closing or gone; nothing can be sent any more."""
 
 
-Event: TypeAlias = Opened | Received | Woke | Paused | Resumed | Pushed | Updated | Closed
+Event: TypeAlias = (
+    Opened | Received | Woke | Paused | Resumed | Pushed | Closing | Returned | Raised | Dawdled | Updated | Closed
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +116,8 @@ class Send:
     Attributes:
         opcode: ``TEXT`` or ``BINARY``.
         payload: The payload in bytes.
-        step: The script's step that it came from, from 0; -1: from no step.
+        step: The script's step (a stream's item) that it came from, from 0; -1: from no step.
+        rule: The rule that it answers by, from 0; -1: none.
         due_ms: The script's time plus the injected delay, in ms; NaN: the message came from no step.
         delay_ms: The injected delay as drawn, in ms; NaN: none.
     """
@@ -85,6 +127,7 @@ class Send:
     step: int = -1
     due_ms: float = NAN
     delay_ms: float = NAN
+    rule: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +143,7 @@ class Burst:
     frames: bytes | memoryview = field(repr=False)
     start_ms: float = 0.0
     scale: float = 1.0
+    rule: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +175,62 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The author's doing went wrong at a step; keep it, and go on."""
+    """The author's doing went wrong at a step or a rule; keep it, and go on."""
 
     error: Exception
     step: int = -1
+    rule: int = -1
 
 
-Command: TypeAlias = Send | Burst | WakeAt | Reading | Close | Drop | Failed
+@dataclass(frozen=True, slots=True)
+class Untaken:
+    """Nobody took this message; keep it for who asks."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Give a message to the running handler."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Run what a function of the author's returned, and tell `Returned` or `Raised` with the same `key`."""
+
+    awaitable: Awaitable[Any]
+    key: object
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """Ask the author's source for its next item, and tell `Returned` or `Raised` with the same `key`.
+
+    Its end is told as StopAsyncIteration.
+    """
+
+    source: Iterator[Any] | AsyncIterator[Any]
+    key: object
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Run the author's handler with the connection, and tell `Returned` or `Raised` with the same `key`."""
+
+    function: Callable[..., Any]
+    key: object
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Cancel what runs for `key`, and let the `source` that it asked, if any, close itself."""
+
+    key: object
+    source: Iterator[Any] | AsyncIterator[Any] | None = None
+
+
+Command: TypeAlias = (
+    Send | Burst | WakeAt | Reading | Close | Drop | Failed | Untaken | Deliver | Await | Next | Run | Halt
+)

@@ -36,11 +36,11 @@ class Journal:
         self._log.add(time, elapsed, self.record, direction, opcode, payload, close=close)
         return time
 
-    def close(self, now: float, direction: int, code: int, reason: str) -> None:
-        """Log a close frame."""
+    def close(self, now: float, direction: int, code: int, reason: str) -> int:
+        """Log a close frame; return its time (UTC ns)."""
         # 1005 stands for a close frame without a code, RFC 6455 §7.1.5.
         payload = b"" if code == 1005 else code.to_bytes(2, "big") + reason.encode()
-        self.add(now, direction, CLOSE, payload, (code, reason))
+        return self.add(now, direction, CLOSE, payload, (code, reason))
 
     def sent(self, now: float, one: Send) -> None:
         """Log a message that leaves."""
@@ -52,7 +52,7 @@ class Journal:
             one.opcode,
             one.payload,
             one.step,
-            -1,
+            one.rule,
             one.due_ms,
             one.delay_ms,
         )
@@ -68,4 +68,5 @@ class Journal:
             one.last,
             one.scale,
             one.start_ms,
+            one.rule,
         )

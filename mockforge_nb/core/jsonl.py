@@ -1,20 +1,33 @@
-"""The replay file: JSON Lines to steps and back, with every problem of a file in one error."""
+"""The replay file: JSON Lines to steps and rules and back, with every problem of a file in one error."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockforge_nb.errors import Problem, ScriptError, nearest
 
+from .line import KEYS, PAYLOADS, RULE_KEYS, SPELLINGS, Line
 from .program import ON_TIMEOUT, Program, Step
-from .stepkeys import KEYS, PAYLOADS, SPELLINGS, Reader, keys_of
+from .rulekeys import keys_of_rule, rule_of
+from .rules import Rule
+from .stepkeys import keys_of, step_of
 
 HEADER_VERSION = 1
 
+NOTHING = 'there is nothing in it; a step is {0} such as {{"ts": 0, "text": "hello"}}'
 
-def parse(text: str, path: str, *, expand: bool = True) -> tuple[tuple[Step, ...], Mapping[str, Any]]:
+
+class Parsed(NamedTuple):
+    """What a file says: its steps, its interactive lines as rules, and a recording's header line (or nothing)."""
+
+    steps: tuple[Step, ...]
+    rules: tuple[Rule, ...]
+    header: Mapping[str, Any] = {}
+
+
+def parse(text: str, path: str, *, expand: bool = True) -> Parsed:
     """Read a replay file.
 
     Args:
@@ -22,14 +35,11 @@ def parse(text: str, path: str, *, expand: bool = True) -> tuple[tuple[Step, ...
         path: What errors call it.
         expand: Whether payloads are templates where a line does not say; otherwise they are sent as they stand.
 
-    Returns:
-        The steps, and the header line of a recording; empty: there is none.
-
     Raises:
         ScriptError: All that is wrong with it, each with its line; nothing is half loaded.
     """
     problems: list[Problem] = []
-    steps: list[Step] = []
+    lines: list[Step | Rule] = []
     header: Mapping[str, Any] = {}
     first = True
     # Not splitlines(): a JSON text may hold U+2028 and other line ends of Unicode.
@@ -53,35 +63,57 @@ def parse(text: str, path: str, *, expand: bool = True) -> tuple[tuple[Step, ...
             header = entry
             expand = expand and entry.get("templates", True) is not False
         else:
-            step = Reader(line, problems, expand=expand).step(entry)
-            if step is not None:
-                steps.append(step)
+            lines += read(entry, line, problems, expand=expand)
         first = False
-    if not steps and not problems:
-        problems.append(Problem(0, 'there are no steps in it; a step is a line such as {"ts": 0, "text": "hello"}'))
-    return _checked(steps, path, problems), header
+    if not lines and not problems:
+        problems.append(Problem(0, NOTHING.format("a line")))
+    return _checked(lines, path, problems)._replace(header=header)
 
 
-def steps_of(entries: Sequence[object], name: str) -> tuple[Step, ...]:
-    """Return the steps that a list of dicts describes.
+def read(entry: object, number: int, problems: list[Problem], *, expand: bool = True) -> list[Step | Rule]:
+    """Return the step or rule of one line; nothing if something is wrong with it, which is added to `problems`."""
+    count = len(problems)
+    line = Line(number, problems, expand=expand)
+    if not line.read(entry):
+        return []
+    made = rule_of(line) if line.interactive else step_of(line)
+    return [made] if len(problems) == count else []
+
+
+def lines_of(entries: Sequence[object], name: str) -> Parsed:
+    """Return the steps and rules that a list of dicts describes.
 
     Raises:
         ScriptError: All that is wrong with them, each with its number in the list, from 1.
     """
     problems: list[Problem] = []
     if not entries:
-        problems.append(Problem(0, 'there are no steps in it; a step is a dict such as {"ts": 0, "text": "hello"}'))
-    steps = [Reader(number, problems).step(entry) for number, entry in enumerate(entries, 1)]
-    return _checked([step for step in steps if step is not None], name, problems)
+        problems.append(Problem(0, NOTHING.format("a dict")))
+    lines = [line for number, entry in enumerate(entries, 1) for line in read(entry, number, problems)]
+    return _checked(lines, name, problems)
 
 
-def _checked(steps: list[Step], name: str, problems: list[Problem]) -> tuple[Step, ...]:
+def _checked(lines: Sequence[Step | Rule], name: str, problems: list[Problem]) -> Parsed:
+    steps = tuple(line for line in lines if isinstance(line, Step))
+    rules = tuple(line for line in lines if isinstance(line, Rule))
     # What a broken line would have been called is not known, so jumps to it are not wrong for certain.
     if not problems:
-        problems = jumps(steps)
+        problems = jumps(steps) + _afters(rules)
     if problems:
         raise ScriptError(name, problems)
-    return tuple(steps)
+    return Parsed(steps, rules)
+
+
+def _afters(rules: Sequence[Rule]) -> list[Problem]:
+    """Return which rules come after one that is not there."""
+    known = {name for rule in rules for name in rule.names}
+    return [
+        Problem(
+            rule.line or number, f'"after": no interactive line is called {rule.after!r}{nearest(rule.after, known)}'
+        )
+        for number, rule in enumerate(rules, 1)
+        if rule.after is not None and rule.after not in known
+    ]
 
 
 def jumps(steps: Sequence[Step]) -> list[Problem]:
@@ -127,27 +159,36 @@ def unreachable(steps: Sequence[Step]) -> list[int]:
     return [index for index in range(len(steps)) if index not in seen]
 
 
-def dump(steps: Sequence[Step], name: str, *, header: Mapping[str, Any] | None = None) -> str:
-    """Return the replay file of steps; reading it gives the same steps.
+def dump(lines: Sequence[Step | Rule], name: str, *, header: Mapping[str, Any] | None = None) -> str:
+    """Return the replay file of steps and rules; reading it gives the same.
 
     Raises:
-        ScriptError: A step with a pattern that is Python code, which a file cannot hold.
+        ScriptError: A step or rule with Python code, which a file cannot hold.
     """
-    lines = [json.dumps({"mockforge": HEADER_VERSION, **header}, ensure_ascii=False)] if header else []
+    texts = [json.dumps({"mockforge": HEADER_VERSION, **header}, ensure_ascii=False)] if header else []
     problems: list[Problem] = []
-    for number, step in enumerate(steps, 1):
+    for number, line in enumerate(lines, 1):
         try:
-            lines.append(json.dumps(keys_of(step), ensure_ascii=False, allow_nan=False))
+            texts.append(json.dumps(keys_of_line(line), ensure_ascii=False, allow_nan=False))
         except (TypeError, ValueError) as error:
-            problems.append(Problem(step.line or number, str(error)))
+            problems.append(Problem(line.line or number, str(error)))
     if problems:
         raise ScriptError(name, problems)
-    return "".join(line + "\n" for line in lines)
+    return "".join(text + "\n" for text in texts)
+
+
+def keys_of_line(line: Step | Rule) -> dict[str, Any]:
+    """Return a step or rule as a line of a file has it.
+
+    Raises:
+        ValueError: It holds Python code, which a file cannot.
+    """
+    return keys_of(line) if isinstance(line, Step) else keys_of_rule(line)
 
 
 def looks_like_step(entry: Mapping[Any, Any] | Collection[Any]) -> bool:
     """Return whether keys are a step's, not a row's: only those of a step, and something to send or to do."""
-    return all(SPELLINGS.get(key, key) in KEYS for key in entry) and any(
+    return all(SPELLINGS.get(key, key) in (*KEYS, *RULE_KEYS) for key in entry) and any(
         key in entry for key in (*PAYLOADS, "dir", "close")
     )
 

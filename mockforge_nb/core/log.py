@@ -27,8 +27,7 @@ IN: Final = 0
 OUT: Final = 1
 
 HANDSHAKE: Final = 16
-ABORT: Final = 17
-"""Rows that are no frames; the wire's opcodes have four bits (RFC 6455 §5.2)."""
+"""A row that is no frame, as is `ABORT`; the wire's opcodes have four bits (RFC 6455 §5.2)."""
 
 BURST: Final = 255
 """Marks a row that stands for a range: `step` is its first step, `size` how many, `rule` the program's index."""
@@ -122,14 +121,14 @@ class Rows:
         chunks: The rows; the last chunk grows.
         gone: How many chunks, from the first on, have lost their payloads.
         forgotten: How many rows that had a payload have lost it.
-        programs: What bursts point to.
+        programs: What bursts point to; `rules`: the rule that each answers by, -1: none.
         extras: Faults and closes, which few rows have.
         cache: What a reader keeps of the rows it has converted; it goes with them.
     """
 
     __slots__ = (
         "_bound", "_extra_index", "_held", "_program_index", "_size", "base", "cache", "chunk", "chunks", "count",
-        "extras", "forgotten", "gone", "programs", "room",
+        "extras", "forgotten", "gone", "programs", "room", "rules",
     )  # fmt: skip
 
     def __init__(self, base: int, log_bytes: int) -> None:
@@ -140,9 +139,10 @@ class Rows:
         self.gone = 0
         self.forgotten = 0
         self.programs: list[Program] = []
+        self.rules: list[int] = []
         self.extras: list[tuple[str | None, tuple[int, str] | None]] = []
         self.cache: Any = None
-        self._program_index: dict[Program, int] = {}
+        self._program_index: dict[tuple[Program, int], int] = {}
         self._extra_index: dict[tuple[str | None, tuple[int, str] | None], int] = {}
         self._size = min(_CHUNK_BYTES, max(_MIN_CHUNK_BYTES, log_bytes // 8))
         self._bound = max(0, log_bytes - self._size)
@@ -164,11 +164,13 @@ class Rows:
         self.chunk = chunk
         self.room = self._size
 
-    def program_index(self, program: Program) -> int:
-        """Return the index of `program`."""
-        index = self._program_index.get(program)
+    def program_index(self, program: Program, rule: int) -> int:
+        """Return the index of `program` where it answers by `rule`."""
+        index = self._program_index.get((program, rule))
         if index is None:
-            index = self._program_index[program] = len(self.programs)
+            index = self._program_index[program, rule] = len(self.programs)
+            # Its rule first: whoever reads the rows on another thread finds both.
+            self.rules.append(rule)
             self.programs.append(program)
         return index
 
@@ -332,8 +334,9 @@ class Log:
         last: int,
         due_ms_scale: float = 1.0,
         due_ms_base: float = 0.0,
+        rule: int = -1,
     ) -> None:
-        """Append the program's plain steps from `first` to before `last` as sent, at the cost of one row.
+        """Append the program's plain steps from `first` to before `last` as sent by `rule`, at the cost of one row.
 
         Step ``i`` was due at ``due_ms_base + program.at[i] * due_ms_scale``.
         """
@@ -347,8 +350,8 @@ class Log:
         connection._burst(program, first, last)
         chunk.payloads.append(b"")  # type: ignore[union-attr]  # as in add()
         chunk.rows += _pack(
-            time_ns, elapsed_ns, due_ms_base, due_ms_scale, origin, first, rows.program_index(program), -1, OUT, BURST,
-            last - first,
+            time_ns, elapsed_ns, due_ms_base, due_ms_scale, origin, first, rows.program_index(program, rule), -1, OUT,
+            BURST, last - first,
         )  # fmt: skip
         count = rows.count + last - first
         chunk.bursts.append((count - chunk.first, len(chunk.rows) // ROW_BYTES))

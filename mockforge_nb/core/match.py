@@ -45,7 +45,7 @@ def pattern(source: object, *, where: str = "pattern") -> Pattern:
         return _Regex(_re2_source(source, where), where)
     if isinstance(source, bytes | bytearray):
         return _Exact(bytes(source))
-    if source is ANY:
+    if source is ANY or source is any:  # the built-in, which takes no message, reads as the wildcard that it is not
         return any_message()
     if callable(source) and not isinstance(source, type) and not inspect.iscoroutinefunction(source):
         return _Predicate(source)
@@ -92,6 +92,9 @@ def any_message() -> Pattern:
 class _Everything(Pattern):
     __slots__ = ()
 
+    def keys(self) -> dict[str, Any] | None:
+        return {"match": "any"}
+
     def match(self, message: Message) -> Match | None:
         return Match((text_of(message),))
 
@@ -104,6 +107,10 @@ class _Exact(Pattern):
         # A lone surrogate has no UTF-8: what it becomes here is in no text message (RFC 6455 §8.1).
         self._payload = value if isinstance(value, bytes) else value.encode(errors="surrogatepass")
         self._opcode = BINARY if isinstance(value, bytes) else TEXT
+
+    def keys(self) -> dict[str, Any] | None:
+        text = self._payload.decode(errors="replace")
+        return {"binary": self._payload} if self._opcode == BINARY else {"text": text, "match": "exact"}
 
     def match(self, message: Message) -> Match | None:
         if message.opcode != self._opcode or message.payload != self._payload:
@@ -163,6 +170,9 @@ class _Json(Pattern):
         super().__init__(repr(want), (want, whole))
         self._want, self._whole = want, whole
 
+    def keys(self) -> dict[str, Any] | None:
+        return None if self._whole or _wild(self._want) else {"json": self._want}
+
     def match(self, message: Message) -> Match | None:
         value = message.parsed()
         try:
@@ -187,6 +197,17 @@ def _check(value: object, root: object, where: str, *, wild: bool) -> None:
         if wild:
             valid += "; ANY, re.compile(…) and the types str, int, float, bool, list, dict stand for many values"
         raise OptionError(where, root, f"holds {value!r}, which no JSON message has", valid)
+
+
+def _wild(value: object) -> bool:
+    """Return whether a subset holds what JSON cannot write."""
+    if isinstance(value, dict):
+        return any(map(_wild, value.values()))
+    return any(map(_wild, value)) if isinstance(value, list | tuple) else not _is_json(value)
+
+
+def _is_json(value: object) -> bool:
+    return value is None or (isinstance(value, str | int | float) and value == value)
 
 
 def _with_re2(value: Any, where: str) -> Any:

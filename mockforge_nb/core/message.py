@@ -14,16 +14,21 @@ PING: Final = 9
 PONG: Final = 10
 """Opcodes of RFC 6455 §5.2."""
 
+ABORT: Final = 17
+"""The end of a TCP connection without a close frame, which is no frame; the wire's opcodes have four bits."""
+
+KINDS: Final = {TEXT: "text", BINARY: "binary", CLOSE: "close", PING: "ping", PONG: "pong", ABORT: "abort"}
+
 NOT_JSON: Final = object()
 """What :meth:`Message.parsed` returns for a message that is no JSON."""
 
 
 class Message:
-    """One whole message.
+    """One whole message, or for ``conn.events()`` a ping, a pong or the end of the connection.
 
     Attributes:
         payload: The payload in bytes; UTF-8 for text.
-        opcode: ``TEXT`` (1) or ``BINARY`` (2), RFC 6455 §5.2.
+        opcode: ``TEXT`` (1) or ``BINARY`` (2), RFC 6455 §5.2; of events also 9 (ping), 10 (pong), 8 (close).
         connection: The connection's number, from 1.
         time: When it was received, in nanoseconds since the epoch (UTC).
         match: What the pattern that took this message found: groups and names; None without a pattern.
@@ -42,6 +47,23 @@ class Message:
         self._parsed: Any = None
 
     @property
+    def kind(self) -> str:
+        """What it is: ``text``, ``binary``, ``ping``, ``pong``, ``close`` or ``abort``, as the traffic calls it."""
+        return KINDS[self.opcode]
+
+    @property
+    def code(self) -> int | None:
+        """Of a ``close`` its code (1005: it has none, RFC 6455 §7.1.5), of an ``abort`` 1006, else None."""
+        if self.opcode == CLOSE:
+            return int.from_bytes(self.payload[:2], "big") if self.payload else 1005
+        return 1006 if self.opcode == ABORT else None
+
+    @property
+    def reason(self) -> str | None:
+        """Of a ``close`` its reason, else None."""
+        return self.payload[2:].decode() if self.opcode == CLOSE else None
+
+    @property
     def text(self) -> str | None:
         """The text, or None for a binary message."""
         return self.payload.decode() if self.opcode == TEXT else None
@@ -49,7 +71,13 @@ class Message:
     @property
     def data(self) -> bytes | None:
         """The bytes, or None for a text message."""
-        return self.payload if self.opcode == BINARY else None
+        return None if self.opcode == TEXT else self.payload
+
+    def matched(self, match: Any) -> Message:
+        """Return the same message with what a pattern found in it."""
+        message = Message(self.payload, self.opcode, connection=self.connection, time=self.time, match=match)
+        message._parsed = self._parsed
+        return message
 
     def parsed(self) -> Any:
         """Return the JSON value, or ``NOT_JSON``; parsed once, never raises."""
@@ -85,12 +113,24 @@ class Message:
 
     def __repr__(self) -> str:
         shown = repr(self.text if self.opcode == TEXT else self.payload)
-        return f"<Message {shown if len(shown) <= 80 else shown[:77] + '...'}>"
+        if self.code is not None:
+            shown = f"{self.code} {self.reason}" if self.reason else str(self.code)
+        kind = "" if self.opcode <= BINARY else f"{self.kind} "
+        return f"<Message {kind}{shown if len(shown) <= 80 else shown[:77] + '...'}>"
 
 
 def to_json(value: Any) -> str:
     """Return `value` as compact JSON text; the form of every JSON message that leaves."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """Return the JSON value of what numpy and pandas have for one, and times as RFC 3339."""
+    for convert in ("tolist", "isoformat"):
+        if hasattr(type(value), convert):
+            made = getattr(value, convert)()
+            return None if made == "NaT" else made
+    raise TypeError(f"a {type(value).__name__} has no JSON form")
 
 
 def encoded(data: object, where: str) -> tuple[int, bytes]:

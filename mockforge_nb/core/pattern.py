@@ -76,6 +76,10 @@ class Pattern:
         """How a file writes it; None: it is Python code, or not a pattern by itself."""
         return str(self._key) if self.in_files else None
 
+    def keys(self) -> dict[str, Any] | None:
+        """Return the keys of a line that takes the same messages; None: it is Python code."""
+        return {"text": self.written} if self.in_files else None
+
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and isinstance(other, Pattern) and bool(self._key == other._key)
 

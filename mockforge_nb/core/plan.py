@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from .conditions import LatencyProfile
 from .program import Program
+from .rules import Answer, Connected, Rules, Taken, variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,11 @@ class Echo:
     """Send each message back as it came, after `prefix`."""
 
     prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """Say nothing: what a mock does that has rules alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,37 +42,84 @@ class Replay:
     then: Literal["hold", "close"] = "hold"
 
 
-Behaviour: TypeAlias = Echo | Replay
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Send what a source gives to each connection.
+
+    Attributes:
+        open: Returns what is iterated for a connection.
+        rate: How many messages a second; None: as fast as they come and the client reads.
+        then: What follows the last item.
+    """
+
+    open: Callable[[Connected | None], Iterator[Any] | AsyncIterator[Any]]
+    rate: float | None = None
+    then: Literal["hold", "close"] = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """Run the author's coroutine function for each connection, which ends when it returns."""
+
+    function: Callable[..., Any]
+
+
+Behaviour: TypeAlias = Echo | Silent | Replay | Stream | Handle
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A behaviour under conditions.
+    """A behaviour under conditions, with rules in front of it.
 
     Attributes:
         behaviour: What a connection does.
+        rules: What is answered before the behaviour is told of a message.
+        otherwise: What a message gets that neither a rule nor the behaviour takes: answers, its echo, or an error
+            for `check()`; nothing: it is ignored.
         latency: The outgoing messages' latency; None: none.
         clock_ns: Where ``{{now}}`` and the traffic's time start (UTC ns); None: at the real time.
         expand: Whether templates are expanded.
         names: The user's own template functions and values.
         message_bytes: The largest message that is taken from a client.
         queue_bytes: How much may wait to be sent on one connection before nothing more is read from it.
+        seed: The seed of the plan's own random numbers; None: the server's.
     """
 
     behaviour: Behaviour
+    rules: Rules = field(default_factory=Rules)
+    otherwise: tuple[Answer, ...] | Literal["echo", "error"] = ()
     latency: LatencyProfile | None = None
     clock_ns: int | None = None
     expand: bool = True
     names: Mapping[str, Any] = field(default_factory=dict)
     message_bytes: int = 64 * 2**20
     queue_bytes: int = 16 * 2**20
+    seed: int | None = None
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The template variables that it uses and that are not built in."""
+        used = [rule.variables for rule in self.rules.all]
+        if isinstance(self.behaviour, Replay):
+            used.append(self.behaviour.program.variables)
+        if isinstance(self.otherwise, tuple):
+            used.append(variables(self.otherwise))
+        return frozenset().union(*used)
 
 
 @dataclass(slots=True)
-class PlayHead:
-    """Where a shared replay stands: when it began, on the driver's clock (s); None: not yet.
+class Shared:
+    """What the connections of one plan have in common.
 
-    It begins with the first connection, so that a client that the next cell starts misses nothing.
+    Attributes:
+        began: When a shared replay began, on the driver's clock (s); None: not yet. It begins with the first
+            connection, so that a client that the next cell starts misses nothing.
+        taken: How many messages each rule took.
+        state: The server's state, which templates read as ``server``; one for all plans of a server.
+        word: The `state` word of rules with the scope ``server`` that is true now.
     """
 
     began: float | None = None
+    taken: Taken = field(default_factory=Taken)
+    state: dict[str, Any] = field(default_factory=dict)
+    word: str | None = None

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .message import Message
+from .plan import Replay, Shared
 
 if TYPE_CHECKING:
-    from .match import Match
-    from .plan import PlayHead, Replay
+    from .context import Context
+    from .pattern import Match
+    from .program import Program
 
 INBOX_MESSAGES = 1024
 """How many messages of a client queue for a script that does not wait yet; the oldest are discarded first."""
@@ -66,10 +68,16 @@ class Player:
         match: What the wait's pattern found in it; None: there was no pattern.
         start_ms: The script's time (ms) at which the program's time 0 stands, or would stand.
         scale: What the program's times are multiplied by.
+        shared: Whether all connections have one play-head.
+        rule: The rule that it answers by; -1: none.
+        context: What its templates read; None: what those of the connection's own script read.
     """
 
-    def __init__(self, replay: Replay, now: float, head: PlayHead) -> None:
+    def __init__(self, replay: Replay, now: float, shared: Shared) -> None:
         self.program = replay.program
+        self.shared = replay.shared
+        self.rule = -1
+        self.context: Context | None = None
         self.index = 0
         self.round = 0
         self.done = not len(replay.program)
@@ -86,12 +94,32 @@ class Player:
         self._heard: Message | None = None
         self._repeats: list[_Repeat] = []
         if replay.shared:
-            self._join(now, head)
+            self._join(now, shared)
+
+    @classmethod
+    def answering(
+        cls, program: Program, now: float, script_ms: float, rule: int, message: Message | None, match: Match | None
+    ) -> Player:
+        """Return the player of a script that answers `message` by a rule, and begins at `now` (s)."""
+        player = cls(Replay(program), now, Shared())
+        player.rule, player.message, player.match = rule, message, match
+        player.start_ms = script_ms
+        return player
 
     @property
     def over(self) -> bool:
         """Whether nothing is left but what repeats without end."""
         return self.done and all(each.left is None for each in self._repeats)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left."""
+        return self.done and not self._repeats
+
+    @property
+    def listens(self) -> bool:
+        """Whether it may still wait for a client's message."""
+        return self._waits and not self.done
 
     # Times
 
@@ -130,7 +158,7 @@ class Player:
 
     def receive(self, message: Message) -> None:
         """Keep a client's message for the waits of the script."""
-        if self._waits and not self.done:
+        if self.listens:
             self._inbox.append(message)
 
     def _wait(self, now: float) -> bool:
@@ -261,11 +289,11 @@ class Player:
         self._origin += self.program.period * self.scale / 1000
         self.start_ms += self.program.period * self.scale
 
-    def _join(self, now: float, head: PlayHead) -> None:
+    def _join(self, now: float, shared: Shared) -> None:
         """Enter a replay that others already watch: the next step is the first that is not yet past."""
-        if head.began is None:
-            head.began = now
-        self._origin = head.began
+        if shared.began is None:
+            shared.began = now
+        self._origin = shared.began
         self.index = bisect_left(self.program.at, self._elapsed(now))
         period = self.program.period * self.scale
         while self.index == len(self.program) and not self.done:

@@ -102,6 +102,9 @@ class Step:
         error: Whether the TCP connection ends after it, without a close frame.
         repeat: How often it is sent in all, every `every_ms`, beside the steps behind it; None: without end.
         every_ms: The time between two of these; None: it is sent once.
+        sets: Names of the state that are set once it was sent, and the templates of their values.
+        state: The word of the state that becomes true then, and the one before it false; None: none.
+        scope: Whose state that is.
         line: The line of the file it came from, from 1; 0: from no file.
     """
 
@@ -122,6 +125,9 @@ class Step:
     error: bool = False
     repeat: int | None = 1
     every_ms: float | None = None
+    sets: Mapping[str, JsonTemplate] = field(default_factory=dict)
+    state: str | None = None
+    scope: Literal["connection", "server"] = "connection"
     line: int = 0
 
     @property
@@ -161,6 +167,8 @@ class Step:
             and not self.branches
             and self.next_step is None
             and self.every_ms is None
+            and not self.sets
+            and self.state is None
         )
 
 
@@ -309,6 +317,7 @@ class Program:
         # A table's rows share one template.
         steps = self.steps if isinstance(self.steps, tuple) else (self.steps[0],)
         used = [s.payload.template.variables for s in steps if s.payload is not None and s.payload.template is not None]
+        used += [template.variables for step in steps for template in step.sets.values()]
         return frozenset().union(*used)
 
     def block_of(self, index: int) -> tuple[int, int]:

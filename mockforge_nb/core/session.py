@@ -2,349 +2,478 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from random import Random
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mockforge_nb.errors import ExpectationError, ExpectationTimeoutError
+from mockforge_nb.errors import ExpectationError, TemplateError
 
-from .conditions import Line
+from .context import Context
 from .events import (
     NAN,
-    Burst,
+    Await,
     Close,
     Closed,
+    Closing,
     Command,
+    Dawdled,
+    Deliver,
     Drop,
     Event,
     Failed,
+    Halt,
+    Next,
     Opened,
     Paused,
     Pushed,
-    Reading,
+    Raised,
     Received,
     Resumed,
+    Returned,
+    Run,
     Send,
+    Untaken,
     Updated,
     WakeAt,
     Woke,
 )
-from .message import Message, to_json
-from .plan import Echo, Plan, PlayHead, Replay
-from .player import Player, Run, TimedOut
-from .program import BLOCK_BYTES, Assertion, Payload, Step
-from .template import Context, JsonTemplate, stream
+from .feed import Feed
+from .identity import Identity
+from .message import Message
+from .outbox import MESSAGE_COST, Outbox
+from .pattern import Match
+from .plan import Echo, Handle, Plan, Replay, Shared, Stream
+from .player import Player
+from .program import BLOCK_BYTES, Payload, Program
+from .rules import Answer, Call, Connected, Taken, said
+from .speech import Speech
+from .stage import Stage
 
-TURN_MESSAGES = 256
-"""How many messages that are not framed beforehand one turn handles, before others have theirs."""
+MOST_REPLIES = 256
+"""How many scripts that answer by a rule one connection plays at once; one more ends the oldest."""
 
-MESSAGE_COST = BLOCK_BYTES // TURN_MESSAGES
-"""What such a message counts against its turn, beside its bytes."""
-
-LINE_MESSAGES = 16_384
-"""How many of a script's messages may be on their way at once; the script's times are kept all the same."""
+AUTHORS_FAULT = Close(1011, "the mock failed")
+"""What a client is told when a function of the mock's author raised; 1011 as in RFC 6455 §7.4.1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who a session is: what its random numbers and its templates depend on.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """The message, and the rule (-1: none, it was `otherwise`), that an awaited function answers."""
 
-    Attributes:
-        seed: The server's seed.
-        path: The path it was opened at.
-        number: The connection's number on that path, from 1.
-        params: The path's parameters; `query` and `headers`: the handshake's.
-        epoch_ns: The UTC time (ns) at which the driver's clock stood at 0.
-    """
+    message: Message
+    rule: int
+    match: Match | None
 
-    seed: int
-    path: str = "/ws"
-    number: int = 1
-    params: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    epoch_ns: int = 0
 
-    def stream(self, purpose: str) -> Random:
-        """Return the random numbers of one purpose: neither timing nor another connection moves them."""
-        return stream(self.seed, self.path, self.number, purpose)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Handling:
+    """A run of the author's handler."""
+
+    plan: Plan = field(repr=False)
 
 
 class Session:
     """What one connection does, as ``(event, now) -> commands``; it neither waits nor talks.
 
-    Messages on their way (under latency, or while the peer reads slowly) wait in `_queue`, in the order in which
-    they leave. A turn sends about 64 KiB and then asks to be woken at once, so that no session holds up the others.
+    A message is shown to the rules first, then to the scripts that answer by one and wait for the client, then to
+    the plan's behaviour. A turn sends about 64 KiB and then asks to be woken at once, so that no session holds up
+    the others.
+
+    Args:
+        plan: What it does.
+        who: The connection.
+        shared: What it has in common with the plan's other connections.
+        connection: What functions of the author's are given for the connection; None: there is none.
     """
 
-    def __init__(self, plan: Plan, who: Identity, head: PlayHead | None = None) -> None:
-        self.plan = plan
+    def __init__(
+        self, plan: Plan, who: Identity, shared: Shared | None = None, connection: Connected | None = None
+    ) -> None:
         self.who = who
-        self._head = head or PlayHead()
-        self._player: Player | None = None
-        self._line: Line | None = None
-        self._queue: deque[tuple[float, Send | Close | Drop]] = deque()
-        self._queued = 0
-        self._context: Context | None = None
-        self._script_ms = 0.0
+        self._connection = connection
+        self._shared = shared or Shared()
+        self._taken = Taken()
+        self._outbox = Outbox()
+        self._speech = Speech(plan, who, self._shared)
+        self._stage = Stage(self._outbox, self._speech)
+        self._player: Player | None = None  # the replay's
+        self._replies: list[Player] = []  # of scripts that answer by a rule
+        self._feed: Feed | None = None
+        self._handling: _Handling | None = None
         self._wake: float | None = None
-        self.state: dict[str, Any] = {}
-        self._open = self._paused = self._held = self._ended = False
-        self._configure(plan)
-
-    def _configure(self, plan: Plan) -> None:
+        self._next = False  # whether a new behaviour waits for the end of the one that runs
+        self._open = self._ended = False
+        self._out: list[Command] | None = None  # while an event is handled: what is answered
+        self._later: list[Event] = []
         self.plan = plan
-        self._context = None
-        profile = plan.latency
-        self._line = Line(profile, partial(self.who.stream, "latency")) if profile else None
-        if self._line and self._queue:
-            self._line.last = self._queue[-1][0]
+        self._outbox.configure(plan, who)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The connection's state, which templates and functions of the author's read and set."""
+        return self._speech.state
+
+    @property
+    def full(self) -> bool:
+        """Whether as much waits for the peer as may; who pushes more must be told."""
+        return self._outbox.full
 
     def time_ns(self, now: float, due_ms: float = NAN) -> int:
         """Return the UTC time (ns) of a log row: the real one, or under a clock the script's."""
-        clock = self.plan.clock_ns
-        if clock is None:
-            return self.who.epoch_ns + int(now * 1e9)
-        return clock + int((self._script_ms if due_ms != due_ms else due_ms) * 1e6)
+        return self._speech.time_ns(now, self._speech.script_ms if due_ms != due_ms else due_ms)
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """Return what is to be done after `event`, which happened at `now` (s of the driver's clock)."""
-        out: list[Command] = []
+        if self._out is not None:
+            # A function of the author's, called by this very session, says something.
+            if isinstance(event, Pushed):
+                self._push(event, now, self._out)
+            else:
+                self._later.append(event)
+            return []
+        out = self._out = []
+        try:
+            self._handle(event, now, out)
+            while self._later:
+                self._handle(self._later.pop(0), now, out)
+        finally:
+            self._out = None
+        return out
+
+    def _handle(self, event: Event, now: float, out: list[Command]) -> None:
         kind = type(event)
         if kind is Closed:
             self._open = False
-            self._player = None
-            self._queue.clear()
+            self._outbox.clear()
+            self._end_all(out, handler=False)
         elif kind is Opened:
             self._open = True
-            self._start(now)
+            self._start(now, out)
         if not self._open:
-            return out
+            return
         if kind is Woke:
             self._wake = None
         elif isinstance(event, Received):
             self._receive(event.messages, now, out)
         elif isinstance(event, Pushed):
-            self._offer(Send(event.opcode, event.payload), now, out)
+            self._push(event, now, out)
+        elif isinstance(event, Returned):
+            self._returned(event.key, event.value, now, out)
+        elif isinstance(event, Raised):
+            self._raised(event.key, event.error, now, out)
+        elif kind is Dawdled:
+            self._dawdled()
+        elif isinstance(event, Closing):
+            self._close(Close(event.code, event.reason), now, out)
         elif isinstance(event, Updated):
-            self._head = event.head
-            self._configure(event.plan)
-            self._start(now)
+            self._update(event, now, out)
         elif kind is Paused:
-            self._paused = True
+            self._outbox.paused = True
         elif kind is Resumed:
-            self._paused = False
+            self._outbox.paused = False
         self._turn(now, out)
-        return out
 
-    def _start(self, now: float) -> None:
+    # What it does by itself
+
+    def _start(self, now: float, out: list[Command]) -> None:
+        """Begin what the plan's connections do."""
         behaviour = self.plan.behaviour
-        self._ended = False
-        self._player = Player(behaviour, now, self._head) if isinstance(behaviour, Replay) else None
+        self._ended = self._next = False
+        if isinstance(behaviour, Replay):
+            self._player = Player(behaviour, now, self._shared)
+        elif isinstance(behaviour, Stream):
+            try:
+                self._feed = Feed(behaviour, now, self._connection)
+            except Exception as error:  # noqa: BLE001  # the author's
+                self._fail(error, now, out)
+        elif isinstance(behaviour, Handle):
+            self._handling = _Handling(self.plan)
+            out.append(Run(behaviour.function, self._handling))
+
+    def _end_all(self, out: list[Command], *, handler: bool) -> None:
+        """End what runs; a handler may be left to see the connection's end for itself."""
+        self._player = None
+        self._replies.clear()
+        if self._feed is not None:
+            out.append(Halt(self._feed, self._feed.source))
+            self._feed = None
+        if self._handling is not None and handler:
+            out.append(Halt(self._handling))
+            self._handling = None
+
+    def _update(self, event: Updated, now: float, out: list[Command]) -> None:
+        self.plan, self._shared = event.plan, event.shared
+        self.who = replace(self.who, params=event.params)
+        self._taken = Taken()
+        self._outbox.configure(event.plan, self.who)
+        self._speech.configure(event.plan, self.who, event.shared)
+        if event.running == "end":
+            self._end_all(out, handler=True)
+        else:
+            for player in (*self._replies, *([self._player] if self._player else [])):
+                player.rule, player.context = -1, player.context or self._speech.context("template before")
+        self._next = True
+
+    def _idle(self) -> bool:
+        player = self._player
+        return (player is None or player.over) and self._feed is None and self._handling is None
+
+    # What comes in
 
     def _receive(self, messages: list[Message], now: float, out: list[Command]) -> None:
         behaviour = self.plan.behaviour
-        if isinstance(behaviour, Echo):
-            prefix = behaviour.prefix.encode()
-            for message in messages:
-                payload = prefix + message.payload if prefix else message.payload
-                self._offer(Send(message.opcode, payload), now, out)
-        elif self._player is not None:
-            for message in messages:
-                self._player.receive(message)
+        if isinstance(behaviour, Echo) and not self.plan.rules and not self._replies:
+            self._echo(messages, behaviour.prefix, now, out)
+            return
+        for message in messages:
+            if self._outbox.ending:
+                return
+            try:
+                if not self._answer(message, now, out):
+                    self._behave(message, now, out)
+            except TemplateError as error:
+                out.append(Failed(error))
+            except Exception as error:  # noqa: BLE001  # of a predicate or function of the author's
+                self._fail(error, now, out)
+
+    def _echo(self, messages: list[Message], prefix: str, now: float, out: list[Command]) -> None:
+        before = prefix.encode()
+        for message in messages:
+            payload = before + message.payload if before else message.payload
+            self._outbox.offer(Send(message.opcode, payload), now, out)
+
+    def _behave(self, message: Message, now: float, out: list[Command]) -> None:
+        """Show a message that no rule took to what runs, or do with it what is done with the others."""
+        behaviour = self.plan.behaviour
+        players = [*reversed(self._replies), *([self._player] if self._player else [])]
+        listening = next((player for player in players if player.listens), None)
+        if listening is not None:
+            listening.receive(message)
+        elif self._handling is not None:
+            out.append(Deliver(message))
+        elif isinstance(behaviour, Echo):
+            self._echo([message], behaviour.prefix, now, out)
+        elif self.plan.otherwise == "echo":
+            self._echo([message], "", now, out)
+        elif self.plan.otherwise == "error":
+            out.append(Failed(ExpectationError(f"nobody took {message!r}")))
+        elif self.plan.otherwise:
+            context = self._speech.about(self._speech.kept("otherwise"), now, self._speech.script_ms, message, None)
+            self._say(self.plan.otherwise, _Asked(message, -1, None), context, now, out)
+        else:
+            out.append(Untaken(message))
+
+    # Rules
+
+    def _rule_context(self, index: int, message: Message, match: Match, now: float) -> Context:
+        context = self._speech.kept(f"rule {index}")
+        return self._speech.about(context, now, self._speech.script_ms, message, match)
+
+    def _answer(self, message: Message, now: float, out: list[Command]) -> bool:
+        """Answer by the first rule that takes a message; return whether one did."""
+        rules = self.plan.rules
+        if not rules:
+            return False
+
+        def context(index: int, message: Message, match: Match) -> Context:
+            return self._rule_context(index, message, match, now)
+
+        found = rules.find(message, self._taken, self._shared.taken, context)
+        if found is None:
+            return False
+        index, match = found
+        self._taken.note(index)
+        self._shared.taken.note(index)
+        rule = rules.all[index]
+        about = context(index, message, match)
+        try:
+            self._say(rule.answers, _Asked(message.matched(match), index, match), about, now, out)
+            self._speech.set(rule.sets, rule.state, about, server=rule.scope == "server")
+        except TemplateError as error:
+            out.append(Failed(error, rule=index))
+        except Exception as error:  # noqa: BLE001  # of the author's function
+            self._fail(error, now, out, index)
+        return True
+
+    def _say(
+        self, answers: tuple[Answer, ...], asked: _Asked, context: Context, now: float, out: list[Command]
+    ) -> None:
+        """Say the answers to a message, in order."""
+        for answer in answers:
+            if isinstance(answer, Payload):
+                data = self._speech.render(answer, context)
+                self._outbox.offer(Send(answer.opcode, data, rule=asked.rule), now, out)
+            elif isinstance(answer, Program):
+                self._play_answer(answer, asked, now)
+            elif isinstance(answer, Call):
+                value = answer(asked.message, self._connection)
+                if inspect.isawaitable(value):
+                    out.append(Await(value, asked))
+                else:
+                    self._say(said(value, "the reply"), asked, context, now, out)
+            else:
+                self._close(answer, now, out)
+
+    def _play_answer(self, program: Program, asked: _Asked, now: float) -> None:
+        start_ms = self._speech.script_ms
+        player = Player.answering(program, now, start_ms, asked.rule, asked.message, asked.match)
+        player.context = self._speech.context(f"rule {asked.rule} {self._taken.counts.get(asked.rule, 0)}")
+        self._replies.append(player)
+        if len(self._replies) > MOST_REPLIES:
+            del self._replies[0]
+
+    # Functions of the author's
+
+    def _returned(self, key: object, value: Any, now: float, out: list[Command]) -> None:
+        if isinstance(key, _Asked):
+            try:
+                context = self._speech.context("returned")
+                self._say(said(value, "the reply"), key, context, now, out)
+            except Exception as error:  # noqa: BLE001  # what it returned cannot be sent
+                self._fail(error, now, out, key.rule)
+        elif key is self._feed and self._feed is not None:
+            self._feed.come(value, now)
+        elif key is self._handling:
+            self._handling = None
+            if not self._next:
+                self._close(Close(1000), now, out)
+
+    def _raised(self, key: object, error: Exception, now: float, out: list[Command]) -> None:
+        if key is self._feed and self._feed is not None and isinstance(error, StopAsyncIteration):
+            self._feed.end()
+        elif isinstance(key, _Asked):
+            self._fail(error, now, out, key.rule)
+        elif key is self._feed:
+            self._feed = None
+            self._fail(error, now, out)
+        elif key is self._handling:
+            self._handling = None
+            self._fail(error, now, out)
+
+    @property
+    def hurries(self) -> bool:
+        """Whether the driver shall tell when functions of the author's hold it up (`Dawdled`)."""
+        return self._feed is not None and not self._feed.slow
+
+    def _dawdled(self) -> None:
+        if self._feed is not None:
+            self._feed.slow = True
+
+    def _fail(self, error: Exception, now: float, out: list[Command], rule: int = -1) -> None:
+        """Keep what a function of the author's raised, and close the connection."""
+        out.append(Failed(error, rule=rule))
+        self._close(AUTHORS_FAULT, now, out)
 
     # What leaves
 
-    def _offer(self, command: Send | Close | Drop, due: float, out: list[Command]) -> None:
-        """Put a message that is due at `due` on its way: straight out, or into the queue."""
-        if self._line is None and not self._queue and not self._paused:
-            out.append(command)
+    def _push(self, event: Pushed, now: float, out: list[Command]) -> None:
+        if not self._outbox.ending:
+            self._outbox.offer(Send(event.opcode, event.payload), now, out)
+
+    def _close(self, how: Close | Drop, now: float, out: list[Command]) -> None:
+        """End the connection, after what was sent before."""
+        if self._outbox.ending:
             return
-        leaves = max(due, self._queue[-1][0]) if self._queue else due
-        if self._line is not None and isinstance(command, Send):
-            leaves, delay = self._line.admit(due)
-            due_ms = command.due_ms + delay
-            command = Send(command.opcode, command.payload, command.step, due_ms, delay)
-        elif self._line is not None:
-            leaves = max(leaves, self._line.last)
-        self._queue.append((leaves, command))
-        if isinstance(command, Send):
-            self._queued += len(command.payload)
-            if not self._held and self._queued > self.plan.queue_bytes:
-                self._held = True
-                out.append(Reading(on=False))
+        if self._outbox.paused:
+            # A client that takes nothing would keep the end from coming, too.
+            self._outbox.leave(float("inf"), float("inf"), out)
+            self._outbox.paused = False
+        self._outbox.offer(how, now, out)
 
     def _turn(self, now: float, out: list[Command]) -> None:
         """Send what is due, up to a turn's worth, and ask to be woken for the rest."""
-        if self._paused:
+        if self._outbox.paused:
             return
         budget = BLOCK_BYTES
         while budget > 0:
-            budget -= self._leave(now, budget, out)
-            played = self._play(now, out)
-            if not played:
+            budget -= self._outbox.leave(now, budget, out)
+            if self._outbox.ending:
+                break
+            played = self._play(now, out) or self._pour(now, out)
+            if self._next and self._idle():
+                self._start(now, out)
+            elif not played:
                 break
             budget -= played
-        due = self._queue[0][0] if self._queue else None
-        player = self._player
-        if player is not None and self._room():
-            step_due = player.due()
-            if step_due is not None and (due is None or step_due < due):
-                due = step_due
+        self._ask(out)
+
+    def _ask(self, out: list[Command]) -> None:
+        """Ask to be woken when there is something to do, and for a stream's next item."""
+        due = self._outbox.due
+        if not self._outbox.ending and self._outbox.room:
+            for player in self._players():
+                step_due = player.due()
+                if step_due is not None and (due is None or step_due < due):
+                    due = step_due
+            if self._feed is not None:
+                source = self._feed.wants()
+                if source is not None:
+                    out.append(Next(source, self._feed))
+                item_due = self._feed.due()
+                if item_due is not None and (due is None or item_due < due):
+                    due = item_due
         if due is not None and due != self._wake:
             self._wake = due
             out.append(WakeAt(due))
 
-    def _leave(self, now: float, budget: int, out: list[Command]) -> int:
-        """Send from the queue what leaves by `now`; return the bytes."""
-        sent = 0
-        queue = self._queue
-        while queue and queue[0][0] <= now and sent < budget:
-            command = queue.popleft()[1]
-            out.append(command)
-            if isinstance(command, Send):
-                size = len(command.payload)
-                self._queued -= size
-                sent += size + MESSAGE_COST
-        if self._held and self._queued <= self.plan.queue_bytes // 2:
-            self._held = False
-            out.append(Reading(on=True))
-        return sent
-
-    @property
-    def full(self) -> bool:
-        """Whether as much waits for the peer as may; who pushes more must be told."""
-        return self._queued > self.plan.queue_bytes
-
-    def _room(self) -> bool:
-        return len(self._queue) < LINE_MESSAGES and self._queued < self.plan.queue_bytes // 2
+    def _players(self) -> Iterator[Player]:
+        if self._player is not None:
+            yield self._player
+        yield from self._replies
 
     def _play(self, now: float, out: list[Command]) -> int:
-        """Take the script's next run and put it on its way; return about how many bytes it was, 0 for none."""
-        player = self._player
-        if player is None:
-            return 0
-        direct = self._line is None and not self._queue
-        if not direct and not self._room():
-            return 0
+        """Let the script whose next step is due first play on; return about how many bytes it was, 0 for none."""
         clocked = self.plan.clock_ns is not None
-        run = player.take(now, most=None if direct else TURN_MESSAGES, together=not clocked)
-        if run is None:
-            return 0
-        if isinstance(run, TimedOut):
-            size = self._timed_out(run, player, now, out)
-        elif not player.program.plain and not (step := player.program.steps[run.first]).plain:
-            size = self._step(step, run, player, now, out)
-        else:
-            size = self._plain(run, player, out, direct=direct)
-        player.turn()
-        if player.over and not self._ended:
+        if not self._replies:
+            return self._play_one(self._player, now, out, clocked=clocked) if self._player is not None else 0
+        for player in sorted(self._players(), key=lambda each: NEVER if (due := each.due()) is None else due):
+            played = self._play_one(player, now, out, clocked=clocked)
+            if played:
+                return played
+        return 0
+
+    def _play_one(self, player: Player, now: float, out: list[Command], *, clocked: bool) -> int:
+        played = self._stage.play(player, now, out, clocked=clocked)
+        if player is not self._player:
+            if player.finished:
+                self._replies.remove(player)
+        elif played and player.over and not self._ended:
             self._ended = True
-            if isinstance(self.plan.behaviour, Replay) and self.plan.behaviour.then == "close":
-                self._offer(Close(1000), now, out)
-        return size
+            self._behaved(now, out)
+        return played
 
-    def _plain(self, run: Run, player: Player, out: list[Command], *, direct: bool) -> int:
-        """Send steps that are the same for every connection, framed beforehand where nothing delays them."""
-        program = player.program
-        self._script_ms = player.script_ms(run.last - 1)
-        if direct:
-            frames = program.block(run.first).slice(run.first, run.last)
-            out.append(Burst(program, run.first, run.last, frames, player.start_ms, player.scale))
-            return max(len(frames), MESSAGE_COST)
-        size = 0
-        for index in range(run.first, run.last):
-            payload = program.payload(index)
-            size += len(payload) + MESSAGE_COST
-            send = Send(program.opcode(index), payload, index, player.script_ms(index))
-            self._offer(send, player.due_of(index), out)
-        return size
-
-    def _step(self, step: Step, run: Run, player: Player, now: float, out: list[Command]) -> int:
-        """Do all that one step says; return about how many bytes it sent."""
-        index, size = run.first, MESSAGE_COST
-        self._script_ms = run.script_ms
-        if step.dir == "out" and step.payload is not None:
-            try:
-                payload = step.payload
-                literal = payload.template is None or not self.plan.expand
-                data = payload.literal() if literal else self._render(payload, run, player, now)
-                self._offer(Send(payload.opcode, data, index, run.script_ms), run.due, out)
-                size += len(data)
-            except Exception as error:  # noqa: BLE001  # whatever a user's function raises is the author's error
-                out.append(Failed(error, index))
-        if run.again:
-            return size
-        try:
-            for assertion in step.assertions:
-                self._assert(assertion, player.message, index, out)
-            player.follow(index)
-        except Exception as error:  # noqa: BLE001  # a predicate is the author's too; the script goes straight on
-            out.append(Failed(error, index))
-        if step.ends:
-            self._ended = True
-            self._offer(Drop() if step.error else Close(step.close or 1000, step.reason), run.due, out)
-        return size
-
-    def _assert(self, assertion: Assertion, message: Message | None, index: int, out: list[Command]) -> None:
-        """Check the message that the step waited for; what does not hold is kept for `server.check()`."""
-        found = None if message is None else assertion.pattern.match(message)
-        wanted = assertion.expected
-        if isinstance(wanted, bool):
-            holds = (found is not None) is wanted
-            problem = f"{'does not match' if wanted else 'matches'} {assertion.pattern.source}"
-        else:
-            got = None if found is None else found.value if found.value is not None else found.get(1, found[0])
-            holds = found is not None and got == wanted
-            problem = f"{assertion.pattern.source} gives {got!r}, not {wanted!r}"
-        if not holds:
-            title = f"{assertion.description}: " if assertion.description else ""
-            out.append(Failed(ExpectationError(f"{title}{message!r} {problem}"), index))
-
-    def _timed_out(self, wait: TimedOut, player: Player, now: float, out: list[Command]) -> int:
-        step = player.program.steps[wait.index]
-        if step.on_timeout == "fail":
-            wanted = f"a message that matches {step.expected.source}" if step.expected is not None else "a message"
-            heard = f"; the last that came was {wait.heard!r}" if wait.heard is not None else "; nothing came"
-            text = f"step {step.step_id or wait.index}: {wanted} did not come within {step.timeout_ms:g} ms{heard}"
-            out.append(Failed(ExpectationTimeoutError(text), wait.index))
-        elif step.on_timeout == "close":
-            self._ended = True
-            self._offer(Close(1000, "timed out"), now, out)
-        return MESSAGE_COST
-
-    def _render(self, payload: Payload, run: Run, player: Player, now: float) -> bytes:
-        assert payload.template is not None
+    def _behaved(self, now: float, out: list[Command]) -> None:
+        """The script or stream is at its end."""
         behaviour = self.plan.behaviour
-        if isinstance(behaviour, Replay) and behaviour.shared:
-            # All who watch one play-head read the same text, also who joined late.
-            key = f"template {player.round} {run.first} {run.script_ms}"
-            context = self._make_context(Identity(self.who.seed, self.who.path, 0), key)
-        else:
-            context = self._context = self._context or self._make_context(self.who, "template")
-        clock = self.plan.clock_ns
-        if clock is None:
-            context.now_ns = self.who.epoch_ns + int(now * 1e9)
-        else:
-            context.now_ns = clock + int(run.script_ms * 1e6)
-        context.message, context.match, context.row = player.message, player.match, payload.row
-        context.state = self.state
-        if isinstance(payload.template, JsonTemplate):
-            text = to_json(payload.template.render(context))
-        else:
-            text = payload.template.render(context)
-        # A client's JSON may hold half a character ("\ud800"), which has no form in UTF-8.
-        return text.encode(errors="replace")
+        if not self._next and isinstance(behaviour, (Replay, Stream)) and behaviour.then == "close":
+            self._close(Close(1000), now, out)
 
-    def _make_context(self, who: Identity, purpose: str) -> Context:
-        return Context(
-            key=(who.seed, who.path, who.number, purpose),
-            path=dict(who.params),
-            query=dict(who.query),
-            headers=dict(who.headers),
-            connection=who.number,
-            names=self.plan.names,
-        )
+    def _pour(self, now: float, out: list[Command]) -> int:
+        """Send the stream's next item if it is due; return about how many bytes it was, 0 for none."""
+        feed = self._feed
+        if feed is None or not self._outbox.room:
+            return 0
+        try:
+            poured = feed.take(now)
+        except Exception as error:  # noqa: BLE001  # the author's source
+            self._feed = None
+            self._fail(error, now, out)
+            return 0
+        if poured is None:
+            if feed.done:
+                self._feed = None
+                self._behaved(now, out)
+            return 0
+        if not isinstance(poured.answer, Payload):
+            assert isinstance(poured.answer, (Close, Drop))
+            self._close(poured.answer, now, out)
+            return MESSAGE_COST
+        self._speech.script_ms = poured.script_ms
+        data = poured.answer.literal()
+        send = Send(poured.answer.opcode, data, poured.index, poured.script_ms)
+        self._outbox.offer(send, poured.due, out)
+        return MESSAGE_COST + len(data)
+
+
+NEVER = float("inf")

@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
+from urllib.parse import parse_qsl
 
-from mockforge_nb.errors import OptionError
+from mockforge_nb.errors import AuthorError, OptionError
 
-from .events import Burst, Close, Closed, Command, Drop, Event, Failed, Opened, Received, Send, WakeAt, Woke
+from .events import (
+    Await,
+    Burst,
+    Close,
+    Closed,
+    Closing,
+    Command,
+    Drop,
+    Event,
+    Failed,
+    Next,
+    Opened,
+    Received,
+    Run,
+    Send,
+    WakeAt,
+    Woke,
+)
+from .identity import Identity
 from .journal import Journal
-from .log import ABORT, HANDSHAKE, IN, OUT, Log
-from .message import Message
-from .plan import Plan, PlayHead, Replay
+from .log import HANDSHAKE, IN, OUT, Log
+from .message import ABORT, Message
+from .plan import Replay
 from .record import ConnectionRecord
-from .session import Identity, Session
+from .rooms import Rooms
+from .routes import Route, Routes
+from .session import Session
 
 MOST_TURNS = 1000
 """How many turns beyond one for each step may pass at one instant, before a script is given up."""
@@ -33,19 +56,33 @@ class Said:
 class Simulation:
     """Plays a plan to clients that answer at once and say what they are told to.
 
+    Args:
+        routes: The plans.
+        found: The one that is played, and its path's parameters.
+        path: The path that the clients ask for.
+        query: Its query.
+        seed: The seed of random numbers.
+
     Attributes:
         log: What would have crossed the wire.
-        failed: What went wrong by the author's doing, with its connection and step.
+        failed: What went wrong by the author's doing.
+        rooms: Who is in which room.
+        connect: Makes of a peer what functions of the author's are given.
     """
 
-    def __init__(self, plan: Plan, path: str, seed: int) -> None:
+    def __init__(self, routes: Routes, found: tuple[Route, dict[str, str]], path: str, query: str, seed: int) -> None:
+        self.routes = routes
         self.log = Log()
-        self.failed: list[tuple[Exception, int, int]] = []
-        self._plan = plan
-        self._path = path
-        self._seed = seed
-        self._head = PlayHead()
-        self._ahead: list[tuple[float, int, _Peer, Event | Said]] = []
+        self.failed: list[AuthorError] = []
+        self.rooms: Rooms[Peer] = Rooms()
+        self.connections: list[Peer] = []
+        self.connect: Callable[[Peer], Any] = lambda peer: None
+        self.now = 0.0
+        self._route, self._params = found
+        self._path, self._query = path, query
+        plan = self._route.plan
+        self._seed = seed if plan.seed is None else plan.seed
+        self._ahead: list[tuple[float, int, Peer, Event | Said]] = []
         self._order = count()
         self.log.started_ns = plan.clock_ns or 0
 
@@ -53,56 +90,62 @@ class Simulation:
         """Let `connections` clients connect at once, each saying the same, and time pass `until` (s).
 
         Raises:
-            OptionError: The script lets no time pass.
+            OptionError: The script lets no time pass, or the mock needs an event loop.
         """
         for number in range(1, connections + 1):
-            self._connect(number, says)
-        behaviour = self._plan.behaviour
+            self._open(number, says)
+        behaviour = self._route.plan.behaviour
         steps = len(behaviour.program) * (behaviour.rounds or 1) if isinstance(behaviour, Replay) else 0
         most = MOST_TURNS + (steps + len(says)) * connections
         last, turns = -1.0, 0
         while self._ahead and self._ahead[0][0] <= until:
-            now, _, peer, what = heapq.heappop(self._ahead)
-            turns = turns + 1 if now == last else 0
-            last = now
+            self.now, _, peer, what = heapq.heappop(self._ahead)
+            turns = turns + 1 if self.now == last else 0
+            last = self.now
             if turns > most:
-                raise OptionError("simulate()", until, f"is never reached: at {now:g} s the script lets no time pass")
+                problem = f"is never reached: at {last:g} s the mock lets no time pass"
+                raise OptionError("simulate()", until, problem, "give a stream a rate=, a script a time")
             if isinstance(what, Said):
-                self._say(peer, what, now)
-            elif peer.wake == now:
+                self._say(peer, what)
+            elif peer.wake == self.now:
                 peer.wake = None
-                self._tell(peer, what, now)
+                peer.tell(what)
 
-    def _connect(self, number: int, says: Sequence[Said]) -> None:
-        record = ConnectionRecord(number, self._path, remote=f"simulated:{number}", opened_ns=self.log.started_ns)
-        session = Session(self._plan, Identity(self._seed, self._path, number), self._head)
-        peer = _Peer(Journal(self.log, record, session, 0.0))
+    def _open(self, number: int, says: Sequence[Said]) -> None:
+        record = ConnectionRecord(
+            number, self._path, self._query, remote=f"simulated:{number}", opened_ns=self.log.started_ns
+        )
+        query = dict(parse_qsl(self._query, keep_blank_values=True))
+        peer = Peer(self, record)
+        who = Identity(self._seed, self._path, number, self._params, query)
+        peer.session = Session(self._route.plan, who, self._route.shared, self.connect(peer))
+        peer.journal = Journal(self.log, record, peer.session, 0.0)
+        self.connections.append(peer)
         self.log.open(record)
         peer.journal.add(0.0, IN, HANDSHAKE, f"GET {self._path} 101 Switching Protocols".encode())
         for each in says:
             heapq.heappush(self._ahead, (each.at, next(self._order), peer, each))
-        self._tell(peer, Opened(), 0.0)
+        peer.tell(Opened())
 
-    def _say(self, peer: _Peer, said: Said, now: float) -> None:
-        if peer.closed:
+    def _say(self, peer: Peer, said: Said) -> None:
+        if not peer.open:
             return
         if said.payload is None:
-            peer.journal.close(now, IN, 1000, "")
-            peer.journal.close(now, OUT, 1000, "")
-            self._end(peer, now, 1000, "")
+            peer.journal.close(self.now, IN, 1000, "")
+            peer.journal.close(self.now, OUT, 1000, "")
+            self._end(peer, 1000, "")
             return
-        time = peer.journal.add(now, IN, said.opcode, said.payload)
-        number = peer.journal.record.number
-        self._tell(peer, Received([Message(said.payload, said.opcode, connection=number, time=time)]), now)
+        time = peer.journal.add(self.now, IN, said.opcode, said.payload)
+        peer.tell(Received([Message(said.payload, said.opcode, connection=peer.record.number, time=time)]))
 
-    def _tell(self, peer: _Peer, event: Event, now: float) -> None:
-        for command in peer.journal.session.handle(event, now):
-            self._carry_out(peer, command, now)
-
-    def _carry_out(self, peer: _Peer, command: Command, now: float) -> None:
+    def carry_out(self, peer: Peer, command: Command) -> None:
+        """Do what a session says."""
+        now = self.now
         if isinstance(command, Failed):
-            self.failed.append((command.error, peer.journal.record.number, command.step))
-        elif peer.closed:
+            self.failed.append(AuthorError(command.error, peer.record.number, command.step, command.rule))
+        elif isinstance(command, (Await, Next, Run)):
+            self._refuse(command)
+        elif not peer.open:
             return
         elif isinstance(command, WakeAt):
             peer.wake = max(now, command.time)
@@ -114,23 +157,77 @@ class Simulation:
         elif isinstance(command, Close):
             peer.journal.close(now, OUT, command.code, command.reason)
             peer.journal.close(now, IN, command.code, command.reason)
-            self._end(peer, now, command.code, command.reason)
+            self._end(peer, command.code, command.reason)
         elif isinstance(command, Drop):
-            peer.journal.add(now, OUT, ABORT)
-            self._end(peer, now, 1006, "")
+            peer.abort()
 
-    def _end(self, peer: _Peer, now: float, code: int, reason: str) -> None:
-        peer.closed = True
-        record = peer.journal.record
+    def _refuse(self, command: Await | Next | Run) -> None:
+        """Say that what awaits something cannot be simulated."""
+        if isinstance(command, Await) and inspect.iscoroutine(command.awaitable):
+            command.awaitable.close()
+        what = {
+            Await: "an async function that answers",
+            Next: "a stream that is asynchronous, or an iterator that is read only once",
+            Run: "a handler",
+        }[type(command)]
+        problem = f"has no event loop for {what}"
+        raise OptionError(
+            "simulate()", self._path, problem, "serve() has one; a generator function or a plain one needs none"
+        )
+
+    def _end(self, peer: Peer, code: int, reason: str) -> None:
+        peer.open = False
+        record = peer.record
         record.close_code, record.close_reason = code, reason
-        record.closed_ns = peer.journal.session.time_ns(now)
-        peer.journal.session.handle(Closed(), now)
+        record.closed_ns = peer.session.time_ns(self.now)
+        self.rooms.gone(peer)
+        peer.session.handle(Closed(), self.now)
+
+    def ended(self, peer: Peer) -> None:
+        """End a connection without a close frame."""
+        peer.journal.add(self.now, OUT, ABORT)
+        self._end(peer, 1006, "")
+
+    # What connections ask of a listener
+
+    def push(self, event: Event, room: str | None = None, but: Peer | None = None) -> tuple[int, int]:
+        """Send to every connection, or to those in a room but one; return how many took it, and 0."""
+        who = self.connections if room is None else self.rooms.members(room)
+        return sum(peer.tell(event) for peer in who if peer is not but), 0
 
 
-class _Peer:
-    """A simulated connection: its journal, and when its session wants to be woken."""
+class Peer:
+    """A simulated connection.
 
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
+    Attributes:
+        record: What is known of it; `session`: what it says; `journal`: its rows.
+        wake: When its session wants to be woken (s); None: not.
+        open: Whether it is open.
+    """
+
+    full = False
+    session: Session
+    journal: Journal
+
+    def __init__(self, simulation: Simulation, record: ConnectionRecord) -> None:
+        self._simulation = simulation
+        self.record = record
         self.wake: float | None = None
-        self.closed = False
+        self.open = True
+
+    def tell(self, event: Event) -> bool:
+        """Tell the session something; return whether the connection is open."""
+        if self.open:
+            for command in self.session.handle(event, self._simulation.now):
+                self._simulation.carry_out(self, command)
+            return True
+        return False
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Begin the closing handshake after what was sent before."""
+        self.tell(Closing(code, reason))
+
+    def abort(self) -> None:
+        """End the TCP connection without a close frame."""
+        if self.open:
+            self._simulation.ended(self)

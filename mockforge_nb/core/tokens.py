@@ -48,7 +48,7 @@ class JsonArray(Json, list[Any]):
 
 
 class State(dict[str, Any]):
-    """The connection's state, in which a name that was never set is false in a condition."""
+    """A connection's state or the server's, in which a name that was never set is false in a condition."""
 
 
 def to_text(value: Any) -> str:
@@ -203,6 +203,7 @@ ROOTS: Final[Mapping[str, Callable[[Context], Any]]] = {
     "message": message,
     "match": _match,
     "state": lambda ctx: State(ctx.state),
+    "server": lambda ctx: State(ctx.server),
     "path": lambda ctx: ctx.path,
     "query": lambda ctx: ctx.query,
     "headers": lambda ctx: Headers(ctx.headers),
@@ -216,6 +217,14 @@ def _message_parts(ctx: Context) -> Any:
     """Return what `message` returns, but for a part of it, which needs no copy with a text of its own."""
     value = NOT_JSON if ctx.message is None else ctx.message.parsed()
     return value if isinstance(value, dict | list) else message(ctx)
+
+
+_READS: Final[Mapping[str, Callable[[Context], Any]]] = {
+    "message": _message_parts,
+    "state": lambda ctx: ctx.state,
+    "server": lambda ctx: ctx.server,
+}
+"""The same for a part of it by its name, where no copy is needed."""
 
 
 BARE: Final[Mapping[str, Callable[..., Any]]] = {"uuid": uuid, "now": now, "seq": seq}
@@ -356,7 +365,7 @@ def plain(body: str, names: Collection[str]) -> Maker | None:
         root, parts = dotted[1], dotted[2].split(".")[1:]
         if not parts:
             return ROOTS[root]
-        read = {"message": _message_parts, "state": lambda ctx: ctx.state}.get(root, ROOTS[root])
+        read = _READS.get(root) or ROOTS[root]
         return _dotted(body, read, tuple(int(part) if part.isdigit() else part for part in parts))
     return None
 

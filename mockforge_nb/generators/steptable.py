@@ -5,27 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from mockforge_nb.core.jsonl import keys_of_line
 from mockforge_nb.core.message import to_json
-from mockforge_nb.core.program import Step
-from mockforge_nb.core.stepkeys import keys_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mockforge_nb.core.program import Step
+    from mockforge_nb.core.rules import Rule
+
 FIRST = ("step_id", "ts", "dir", "text", "json", "binary")
 MILLISECONDS = ("ts", "timeout_ms", "every_ms")
-WHOLE = ("code", "repeat", "connection")
+WHOLE = ("code", "repeat", "connection", "times")
 
 
-def frame_of(steps: Iterable[Step]) -> pd.DataFrame:
-    """Return a table with a row a step and a column a key that is used; an empty cell is a key that is not there.
+def frame_of(lines: Iterable[Step | Rule]) -> pd.DataFrame:
+    """Return a table with a row a step or rule, and a column a key that is used; an empty cell is no key.
 
     Raises:
-        ValueError: A pattern is Python code, which a table cannot hold.
+        ValueError: A step or rule holds Python code, which a table cannot hold.
     """
     import pandas as pd
 
-    rows = [keys_of(step) for step in steps]
+    rows = [keys_of_line(line) for line in lines]
     for row in rows:
         if "json" in row and row["json"] is None:
             # An empty cell is no payload, so the message null is its text here.

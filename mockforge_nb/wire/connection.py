@@ -7,40 +7,53 @@ import logging
 import os
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from mockforge_nb.core.events import (
+    Await,
     Burst,
     Close,
     Closed,
+    Closing,
     Command,
+    Dawdled,
+    Deliver,
     Drop,
     Event,
     Failed,
+    Halt,
+    Next,
     Opened,
     Paused,
     Reading,
     Received,
     Resumed,
+    Run,
     Send,
+    Untaken,
     WakeAt,
     Woke,
 )
 from mockforge_nb.core.journal import Journal
-from mockforge_nb.core.log import ABORT, HANDSHAKE, IN, OUT
-from mockforge_nb.core.message import CLOSE, PING, PONG, Message
+from mockforge_nb.core.log import HANDSHAKE, IN, OUT
+from mockforge_nb.core.message import ABORT, CLOSE, PING, PONG, Message
 from mockforge_nb.core.program import frame
 from mockforge_nb.core.record import ConnectionRecord
 from mockforge_nb.core.session import Session
+from mockforge_nb.errors import ConnectionClosedError
 
 from .frames import FrameReader
 from .handshake import Handshake, refused
+from .inbox import Inbox
+from .tasks import Tasks
 
 if TYPE_CHECKING:
+    from mockforge_nb.core.routes import Route
+
     from .listener import Listener
 
 CLOSE_SECONDS = 1.0
@@ -48,6 +61,12 @@ CLOSE_SECONDS = 1.0
 
 STALLS = 10
 """How many times `CLOSE_SECONDS` a peer may take nothing of what was sent before the close."""
+
+DAWDLING_SECONDS = 0.02
+"""How long a plain iterator may take for an item on the loop's thread, before it is asked on one of its own."""
+
+SENDS_PER_TURN = 64
+"""After how many awaited sends others have their turn, though the client takes all."""
 
 # Frames and handshakes are rows of the traffic; a library's log on stderr would land in some notebook cell.
 _SILENT = logging.getLogger("mockforge_nb.wire")
@@ -62,6 +81,9 @@ class Connection(asyncio.Protocol):
     Attributes:
         record: The connection's entry in the log; None: the handshake is not done.
         session: What it says; None: the handshake is not done.
+        route: Whose plan it follows; None: the handshake is not done.
+        handle: The connection as its user holds it, the same in a handler and in another cell.
+        inbox: What its handler reads; None: it has none.
         wake_at: The time that the session wants to be woken at, for `Timers`.
     """
 
@@ -69,17 +91,23 @@ class Connection(asyncio.Protocol):
         self.listener = listener
         self.record: ConnectionRecord | None = None
         self.session: Session | None = None
+        self.route: Route | None = None
+        self.handle: Any = None
+        self.inbox: Inbox | None = None
         self.wake_at: float | None = None
-        most = listener.plan.message_bytes
         self._transport: asyncio.Transport
-        self._protocol = ServerProtocol(max_size=most, logger=_SILENT)
+        self._protocol = ServerProtocol(logger=_SILENT)
         self._handshake = Handshake(self._protocol, listener)
-        self._frames = FrameReader(self._protocol, most)
+        self._frames: FrameReader  # once the handshake is done
+        self._tasks: Tasks | None = None
+        self._room: list[asyncio.Future[None]] = []  # of those who wait until more can be sent
+        self._pings: dict[bytes, tuple[float, asyncio.Future[float]]] = {}
+        self._sends = 0
         self.journal: Journal  # once the handshake is done
         self._refused = False
         self._messages: list[Message] = []  # came, and the session was not told yet
         self._out: list[bytes | memoryview] = []
-        self._held = self._write_paused = False
+        self._held = self._write_paused = self._unread = False
         self._aborted = self._lost = False
         self._close_in = self._close_out = False  # whether the close frames have their rows
         self._failed = False  # whether we failed the connection, RFC 6455 §7.1.7
@@ -96,6 +124,11 @@ class Connection(asyncio.Protocol):
     def full(self) -> bool:
         """Whether as much waits for a peer that reads slowly as may."""
         return self.session is not None and self.session.full
+
+    @property
+    def busy(self) -> bool:
+        """Whether something of the author's runs for it."""
+        return self._tasks is not None and len(self._tasks) > 0
 
     # What the transport tells
 
@@ -137,7 +170,8 @@ class Connection(asyncio.Protocol):
             self._knocked()
         else:
             self._ended(self.record)
-        self._frames.rest()
+            self._let_send()
+            self._frames.rest()
         self.listener.gone(self)
 
     def pause_writing(self) -> None:  # noqa: D102
@@ -149,6 +183,7 @@ class Connection(asyncio.Protocol):
         self._write_paused = False
         self._reading()
         self._tell(Resumed())
+        self._let_send()
 
     def wake(self) -> None:
         """Tell the session that its time has come."""
@@ -171,26 +206,39 @@ class Connection(asyncio.Protocol):
     def _ask(self, event: Event) -> None:
         """Tell the session and carry out its answer, all but the writing."""
         assert self.session is not None
+        now, hurries = monotonic(), self.session.hurries
         try:
-            commands = self.session.handle(event, monotonic())
+            commands = self.session.handle(event, now)
         except Exception as error:  # noqa: BLE001  # of the author's function, or ours: either is for check()
-            self.listener.failed(error, self, -1)
+            self.listener.failed(Failed(error), self)
             self._say_close(1011, "the mock failed")
             return
         for command in commands:
             self._carry_out(command)
+        if hurries and monotonic() - now > DAWDLING_SECONDS:
+            self._ask(Dawdled())
 
     def _carry_out(self, command: Command) -> None:
-        if isinstance(command, WakeAt):
+        if isinstance(command, Send | Burst | Close | Drop):
+            if self.open:
+                self._say(command)
+        elif isinstance(command, WakeAt):
             self.listener.timers.at(command.time, self)
+        elif isinstance(command, Deliver):
+            if self.inbox is not None:
+                self.inbox.put(command.message)
         elif isinstance(command, Failed):
-            self.listener.failed(command.error, self, command.step)
+            self.listener.failed(command, self)
+        elif isinstance(command, Untaken):
+            self.listener.untaken(command.message)
         elif isinstance(command, Reading):
             self._held = not command.on
             self._reading()
-        elif not self.open:
-            return
-        elif isinstance(command, Send):
+        else:
+            self._do(command)
+
+    def _say(self, command: Send | Burst | Close | Drop) -> None:
+        if isinstance(command, Send):
             self._out.append(frame(command.opcode, command.payload))
             self.journal.sent(monotonic(), command)
         elif isinstance(command, Burst):
@@ -198,8 +246,26 @@ class Connection(asyncio.Protocol):
             self.journal.burst(monotonic(), command)
         elif isinstance(command, Close):
             self._say_close(command.code, command.reason)
-        elif isinstance(command, Drop):
+        else:
             self._drop()
+
+    def _do(self, command: Await | Next | Run | Halt) -> None:
+        """Run, ask or cancel something of the author's."""
+        if self._tasks is None:
+            self._tasks = Tasks(self.listener.loop, self._tell)
+        if isinstance(command, Await):
+            self._tasks.wait_for(command.awaitable, command.key)
+        elif isinstance(command, Next):
+            self._tasks.ask(command.source, command.key)
+        elif isinstance(command, Run):
+            self.inbox = Inbox(self._hold)
+            self._tasks.run(command.function, self.handle, command.key)
+        else:
+            self._tasks.halt(command.key, command.source)
+
+    def _hold(self, full: bool) -> None:
+        self._unread = full
+        self._reading()
 
     # What comes in
 
@@ -219,8 +285,13 @@ class Connection(asyncio.Protocol):
         self._collect()
 
     def _let_in(self, door: Handshake, request: Request) -> None:
+        assert door.route is not None
         self.record = record = door.record(self._transport.get_extra_info("peername") or ("", 0))
-        self.session = Session(self.listener.plan, door.identity(record), self.listener.head)
+        self.route = route = door.route
+        self._protocol.max_message_size = route.plan.message_bytes
+        self._frames = FrameReader(self._protocol, route.plan.message_bytes)
+        self.handle = self.listener.handle(self)
+        self.session = Session(route.plan, door.identity(record, route.plan), route.shared, self.handle)
         self.journal = Journal(self.listener.log, record, self.session, self.listener.started)
         record.opened_ns = self.session.time_ns(monotonic())
         self.listener.log.open(record)
@@ -242,12 +313,26 @@ class Connection(asyncio.Protocol):
             for one in others:
                 opcode, data = one.opcode.value, bytes(one.data)
                 if opcode in (PING, PONG):
-                    self.journal.add(monotonic(), IN, opcode, data)
+                    time = self.journal.add(monotonic(), IN, opcode, data)
+                    self._noticed(opcode, data, time)
                 elif opcode != CLOSE:
                     self._came([(opcode, data)])
                 if opcode == PING:
                     self.journal.add(monotonic(), OUT, PONG, data)
             self._collect()
+
+    def _noticed(self, opcode: int, data: bytes, time: int) -> None:
+        """Tell those who care of a ping, a pong or the connection's end."""
+        if opcode == PONG and data in self._pings:
+            # A pong answers all pings before its own, too (RFC 6455 §5.5.3).
+            for payload in list(self._pings):
+                sent, waiting = self._pings.pop(payload)
+                if not waiting.done():
+                    waiting.set_result(monotonic() - sent)
+                if payload == data:
+                    break
+        if self.inbox is not None:
+            self.inbox.put(Message(data, opcode, connection=self.journal.record.number, time=time))
 
     def _came(self, messages: list[tuple[int, bytes]]) -> None:
         for opcode, payload in messages:
@@ -264,9 +349,56 @@ class Connection(asyncio.Protocol):
     # What goes out
 
     def close(self, code: int, reason: str = "") -> None:
-        """Begin the closing handshake, RFC 6455 §7.1.2."""
+        """Begin the closing handshake (RFC 6455 §7.1.2), after what was sent before."""
+        self.tell(Closing(code, reason))
+
+    def shut(self, code: int, reason: str = "") -> None:
+        """Begin the closing handshake now, whatever is on its way."""
         self._say_close(code, reason)
         self._flush()
+
+    async def drained(self) -> None:
+        """Return once more can be sent, and let others have their turn now and then.
+
+        Raises:
+            ConnectionClosedError: The connection is closed.
+        """
+        self._sends += 1
+        if self._sends % SENDS_PER_TURN == 0:
+            await asyncio.sleep(0)
+        while self.open and (self._write_paused or self.full):
+            waiting = self.listener.loop.create_future()
+            self._room.append(waiting)
+            await waiting
+        if not self.open:
+            raise ConnectionClosedError(f"connection {self.journal.record.number} is closed")
+
+    async def ended(self) -> None:
+        """Return once the TCP connection has ended."""
+        while not self._lost:
+            waiting = self.listener.loop.create_future()
+            self._room.append(waiting)
+            await waiting
+
+    def _let_send(self) -> None:
+        """Wake those who wait until more can be sent."""
+        room, self._room = self._room, []
+        for waiting in room:
+            if not waiting.done():
+                waiting.set_result(None)
+
+    def ping(self, payload: bytes) -> asyncio.Future[float] | None:
+        """Send a ping; return what has the time until its pong in seconds; None: the connection is closed."""
+        if not self.open:
+            return None
+        waiting: asyncio.Future[float] = self.listener.loop.create_future()
+        now = monotonic()
+        self._pings[payload] = (now, waiting)
+        self._protocol.send_ping(payload)
+        self.journal.add(now, OUT, PING, payload)
+        self._collect()
+        self._flush()
+        return waiting
 
     def _say_close(self, code: int, reason: str) -> None:
         if self.open:
@@ -298,7 +430,9 @@ class Connection(asyncio.Protocol):
         received, sent = protocol.close_rcvd, protocol.close_sent
         if received is not None and not self._close_in:
             self._close_in = True
-            self.journal.close(monotonic(), IN, received.code, received.reason)
+            time = self.journal.close(monotonic(), IN, received.code, received.reason)
+            data = b"" if received.code == 1005 else received.serialize()
+            self._noticed(CLOSE, data, time)
         if sent is not None and not self._close_out:
             self._close_out = True
             self._failed = self._ending and received is None
@@ -326,7 +460,7 @@ class Connection(asyncio.Protocol):
         """Read only while the session takes messages and the peer takes ours; and what ends the connection."""
         if self._transport.is_closing():
             return
-        if (self._held or self._write_paused) and self._protocol.state is OPEN:
+        if (self._held or self._write_paused or self._unread) and self._protocol.state is OPEN:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
@@ -336,15 +470,23 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         """Let the session end: nothing can be sent any more."""
         if self.session is not None:
-            self.session.handle(Closed(), monotonic())
+            for command in self.session.handle(Closed(), monotonic()):
+                self._carry_out(command)
         self.wake_at = None
+        if self.inbox is not None:
+            self.inbox.end()
+        self._let_send()
+        pings, self._pings = self._pings, {}
+        for _, waiting in pings.values():
+            waiting.cancel()
 
     def _ended(self, record: ConnectionRecord) -> None:
         """Log the end of the TCP connection."""
         protocol = self._protocol
         closed = protocol.close_sent if self._failed else protocol.close_rcvd
         if closed is None:
-            self.journal.add(monotonic(), OUT if self._aborted else IN, ABORT)
+            time = self.journal.add(monotonic(), OUT if self._aborted else IN, ABORT)
+            self._noticed(ABORT, b"", time)
         self._end()
         record.close_code, record.close_reason = (1006, "") if closed is None else (closed.code, closed.reason)
         record.closed_ns = self.journal.session.time_ns(monotonic())
@@ -370,6 +512,11 @@ class Connection(asyncio.Protocol):
         self._handshake.late()
         self._knocked()
         self._transport.abort()
+
+    async def cancel(self, seconds: float) -> None:
+        """Cancel what still runs of the author's, and give it so long to end."""
+        if self._tasks is not None:
+            await self._tasks.cancel(seconds)
 
     def forget(self) -> None:
         """In a forked child: give the socket's descriptor back without a word to the peer, who is the parent's."""

@@ -10,11 +10,14 @@ from urllib.parse import parse_qsl
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
+from mockforge_nb.core.identity import Identity
 from mockforge_nb.core.log import HANDSHAKE, IN
 from mockforge_nb.core.record import ConnectionRecord
-from mockforge_nb.core.session import Identity
 
 if TYPE_CHECKING:
+    from mockforge_nb.core.plan import Plan
+    from mockforge_nb.core.routes import Route
+
     from .listener import Listener
 
 END = b"\r\n\r\n"
@@ -27,16 +30,19 @@ class Handshake:
 
     Attributes:
         request: The request, once it is whole and one of HTTP.
+        route: Whose plan the connection will follow, and `params`, its path's parameters; None: there is none.
         refused: Why there is no connection, in a line for the traffic; empty: it is not refused.
     """
 
-    __slots__ = ("_listener", "_protocol", "_tail", "refused", "request")
+    __slots__ = ("_listener", "_protocol", "_tail", "params", "refused", "request", "route")
 
     def __init__(self, protocol: ServerProtocol, listener: Listener) -> None:
         self._protocol = protocol
         self._listener = listener
         self._tail: bytes | None = None  # the last bytes that came; None: nothing did
         self.request: Request | None = None
+        self.route: Route | None = None
+        self.params: dict[str, str] = {}
         self.refused = ""
 
     def receive(self, data: bytes) -> bytes:
@@ -81,10 +87,11 @@ class Handshake:
     def _answer(self, request: Request) -> None:
         path = request.path.partition("?")[0]
         listener = self._listener
-        if not listener.serves(path):
-            known = ", ".join(listener.paths())
-            self._refuse(HTTPStatus.NOT_FOUND, f"There is nothing at {path}; this mock serves {known}.")
+        found = listener.routes.find(path)
+        if found is None:
+            self._refuse(HTTPStatus.NOT_FOUND, listener.routes.missing(path))
             return
+        self.route, self.params = found
         response = self._protocol.accept(request)
         if response.status_code == 101 and listener.full():
             busy = f"This mock takes {listener.most} connections, and they are open."
@@ -125,12 +132,13 @@ class Handshake:
             remote=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         )
 
-    def identity(self, record: ConnectionRecord) -> Identity:
+    def identity(self, record: ConnectionRecord, plan: Plan) -> Identity:
         """Return what the session's random numbers and templates depend on."""
         return Identity(
-            seed=self._listener.seed,
+            seed=self._listener.seed if plan.seed is None else plan.seed,
             path=record.path,
             number=self._listener.next_on_path(record.path),
+            params=self.params,
             query=dict(parse_qsl(record.query, keep_blank_values=True)),
             headers={name.lower(): value for name, value in record.headers},
             epoch_ns=self._listener.epoch_ns,
@@ -140,7 +148,7 @@ class Handshake:
 def refused(listener: Listener, path: str, why: str) -> None:
     """Log a handshake that did not become a connection."""
     now = monotonic()
-    clock = listener.plan.clock_ns
+    clock = listener.clock_ns
     time = listener.epoch_ns + int(now * 1e9) if clock is None else clock
     record = ConnectionRecord(0, path, opened_ns=time)
     listener.log.add(time, listener.elapsed_ns(now), record, IN, HANDSHAKE, why.encode(errors="replace"))

@@ -14,13 +14,14 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
-from mockforge_nb.core.events import Event, Updated
+from mockforge_nb.core.events import Event, Failed, Updated
 from mockforge_nb.core.log import Log
 from mockforge_nb.core.message import Message
-from mockforge_nb.core.plan import Plan, PlayHead
-from mockforge_nb.errors import BindError, place
+from mockforge_nb.core.rooms import Rooms
+from mockforge_nb.core.routes import Routes
+from mockforge_nb.errors import AuthorError, BindError
 
 from .connection import Connection
 from .timers import Timers
@@ -29,6 +30,8 @@ BACKLOG = 4096
 FREE_PORT_TRIES = 10
 STOP_SECONDS = 0.5
 """How long the peers have to answer the closing handshake when the server stops."""
+KEPT_UNTAKEN = 100
+"""How many of the messages that nobody took are kept."""
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -126,39 +129,44 @@ class Waiter:
                     self.future.set_result(self.found)
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorError:
-    """Something of the author's that went wrong while it served: the error and the connection and step it was at."""
-
-    error: Exception
-    connection: int
-    step: int
-
-
 class Listener:
-    """A port, its plan, its connections and its log; everything but the constructor runs on the loop's thread."""
+    """A port, its plans, its connections and its log; everything but the constructor runs on the loop's thread.
+
+    Args:
+        routes: The plans by their paths.
+        seed: The seed of random numbers.
+        log: Where the traffic goes.
+        handle: Makes of a connection what its user holds.
+        clock_ns: Where the traffic's time starts (UTC ns); None: at the real time.
+        handshake_seconds: How long a client has for its handshake.
+        most: How many connections may be open; None: any number.
+    """
 
     def __init__(
         self,
-        plan: Plan,
-        path: str,
+        routes: Routes,
         seed: int,
         log: Log,
+        handle: Callable[[Connection], Any],
         *,
+        clock_ns: int | None = None,
         handshake_seconds: float = 10.0,
         most: int | None = None,
     ) -> None:
-        self.plan = plan
-        self.path = path
+        self.routes = routes
         self.seed = seed
         self.log = log
+        self.handle = handle
+        self.clock_ns = clock_ns
         self.handshake_seconds = handshake_seconds
         self.most = most
-        self.head = PlayHead()
         self.epoch_ns = time.time_ns() - time.monotonic_ns()
         self.started = monotonic()
-        log.started_ns = self.epoch_ns + int(self.started * 1e9) if plan.clock_ns is None else plan.clock_ns
+        log.started_ns = self.epoch_ns + int(self.started * 1e9) if clock_ns is None else clock_ns
         self.errors: list[AuthorError] = []
+        self.not_taken: list[Message] = []
+        self.not_taken_count = 0
+        self.rooms: Rooms[Connection] = Rooms()
         self.connections: list[Connection] = []
         self.sockets: set[Connection] = set()
         self.listening: list[socket.socket] = []
@@ -188,13 +196,14 @@ class Listener:
             server.close()
         for connection in list(self.sockets):
             if connection.open:
-                connection.close(code, reason)
+                connection.shut(code, reason)
             elif connection.record is None:
                 connection.abort()
         if not await self._empty():
             for connection in list(self.sockets):
                 connection.abort()
             await self._empty()
+        await asyncio.gather(*(each.cancel(STOP_SECONDS) for each in self.connections if each.busy))
         self.timers.close()
         for waiter in [*self.waiting, *self.waiting_for_connections]:
             waiter.future.cancel()
@@ -222,17 +231,9 @@ class Listener:
         """Return the time since the start, in ns."""
         return int((now - self.started) * 1e9)
 
-    def serves(self, path: str) -> bool:
-        """Return whether there is a mock at `path`."""
-        return path == self.path
-
     def full(self) -> bool:
         """Return whether as many connections are open as may be."""
         return self.most is not None and sum(each.open for each in self.sockets) >= self.most
-
-    def paths(self) -> list[str]:
-        """Return the paths that are served."""
-        return [self.path]
 
     def next_number(self) -> int:
         """Return the number of the next connection, from 1."""
@@ -250,6 +251,7 @@ class Listener:
 
     def gone(self, connection: Connection) -> None:
         """Take note that a socket is closed."""
+        self.rooms.gone(connection)
         if not self.sockets:
             self._emptied.set()
 
@@ -265,11 +267,18 @@ class Listener:
             if waiter.future.done():
                 waiters.remove(waiter)
 
-    def failed(self, error: Exception, connection: Connection, step: int) -> None:
+    def failed(self, failure: Failed, connection: Connection) -> None:
         """Keep an author's error for `check()`."""
         number = connection.record.number if connection.record is not None else 0
-        error.__notes__ = [place(number, step)]
-        self.errors.append(AuthorError(error, number, step))
+        kept = AuthorError(failure.error, number, failure.step, failure.rule)
+        kept.error.__notes__ = [kept.place]
+        self.errors.append(kept)
+
+    def untaken(self, message: Message) -> None:
+        """Keep a message that nobody took for `check(strict=True)`."""
+        self.not_taken_count += 1
+        if len(self.not_taken) < KEPT_UNTAKEN:
+            self.not_taken.append(message)
 
     # What the handle asks
 
@@ -277,15 +286,25 @@ class Listener:
         """Tell every open connection something; return how many there were."""
         return sum(connection.tell(event) for connection in list(self.connections))
 
-    def push(self, event: Event) -> tuple[int, int]:
-        """Send to every open connection; return how many took it, and how many have too much waiting already."""
-        slow = {connection for connection in self.connections if connection.open and connection.full}
-        return sum(c.tell(event) for c in list(self.connections) if c not in slow), len(slow)
+    def push(self, event: Event, room: str | None = None, but: Connection | None = None) -> tuple[int, int]:
+        """Send to every open connection, or to those in a room.
+
+        Args:
+            event: What is sent.
+            room: The room; None: all connections.
+            but: Who is left out.
+
+        Returns:
+            How many took it, and how many have too much waiting already.
+        """
+        who = [each for each in (self.connections if room is None else self.rooms.members(room)) if each is not but]
+        slow = {connection for connection in who if connection.open and connection.full}
+        return sum(connection.tell(event) for connection in who if connection not in slow), len(slow)
 
     def close(self, code: int, reason: str) -> None:
         """Begin the closing handshake on every connection."""
         for connection in list(self.connections):
-            connection.close(code, reason)
+            connection.close(code, reason)  # after what is on its way to it
 
     def abort(self) -> None:
         """End every connection without a close frame."""
@@ -293,11 +312,21 @@ class Listener:
             if connection.open:
                 connection.abort()
 
-    def update(self, plan: Plan) -> None:
-        """Let another plan take over, on the connections that are there and on new ones."""
-        self.plan = plan
-        self.head = PlayHead()
-        self.tell(Updated(plan, self.head))
+    def update(self, routes: Routes, running: Literal["end", "finish"]) -> None:
+        """Let other plans take over, on the connections that are there and on new ones.
+
+        A connection whose path is not served any more is closed with 1001.
+        """
+        self.routes = routes
+        for connection in list(self.connections):
+            if connection.record is None or not connection.open:
+                continue
+            found = routes.find(connection.record.path)
+            if found is None:
+                connection.close(1001, "this path is not served any more")
+            else:
+                connection.route = found[0]
+                connection.tell(Updated(found[0].plan, found[0].shared, found[1], running))
 
     def wait_for_messages(self, waiter: Waiter, position: int) -> None:
         """Offer `waiter` the client messages that came since `position`, then those that will."""

@@ -18,9 +18,10 @@ from mockforge_nb.core.events import (
     WakeAt,
     Woke,
 )
+from mockforge_nb.core.identity import Identity
 from mockforge_nb.core.message import TEXT, Message
-from mockforge_nb.core.plan import Plan, PlayHead
-from mockforge_nb.core.session import Identity, Session
+from mockforge_nb.core.plan import Plan, Shared
+from mockforge_nb.core.session import Session
 
 
 class Playbook:
@@ -30,9 +31,9 @@ class Playbook:
     """
 
     def __init__(
-        self, plan: Plan, *, seed: int = 1, number: int = 1, head: PlayHead | None = None, at: float = 0
+        self, plan: Plan, *, seed: int = 1, number: int = 1, shared: Shared | None = None, at: float = 0
     ) -> None:
-        self.session = Session(plan, Identity(seed, number=number), head)
+        self.session = Session(plan, Identity(seed, number=number), shared)
         self.now = at
         self.wake: float | None = None
         self.commands: list[Command] = []
@@ -50,7 +51,7 @@ class Playbook:
         return self.tell(Pushed(TEXT, text.encode()))
 
     def update(self, plan: Plan) -> Playbook:
-        return self.tell(Updated(plan, PlayHead()))
+        return self.tell(Updated(plan, Shared()))
 
     def tell(self, event: Event) -> Playbook:
         if isinstance(event, Woke):

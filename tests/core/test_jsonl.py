@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockforge_nb.core.jsonl import looks_like_step, parse, steps_of
+from mockforge_nb.core.jsonl import lines_of, looks_like_step, parse
+from mockforge_nb.core.line import KEYS, RULE_KEYS
 from mockforge_nb.core.message import BINARY, Message
 from mockforge_nb.core.program import Program, Step
-from mockforge_nb.core.stepkeys import KEYS
 from mockforge_nb.errors import ScriptError
 
 
@@ -126,13 +126,13 @@ def test_all_problems_are_told_at_once_and_the_first_ten_are_spelled_out() -> No
 
 
 def test_a_file_without_steps_is_a_problem() -> None:
-    assert problems("// nothing\n")[0].startswith("feed.jsonl: there are no steps in it")
+    assert problems("// nothing\n")[0].startswith("feed.jsonl: there is nothing in it; a step is a line such as")
 
 
 def test_steps_from_python_are_numbered_by_their_place() -> None:
-    assert [step.ts for step in steps_of([{"text": "a"}, {"binary": b"\x00", "ts": 5}], "<list>")] == [None, 5]
+    assert [step.ts for step in lines_of([{"text": "a"}, {"binary": b"\x00", "ts": 5}], "<list>").steps] == [None, 5]
     with pytest.raises(ScriptError, match="<list>:2: unknown key 'tesxt'"):
-        steps_of([{"text": "a"}, {"tesxt": "b"}], "<list>")
+        lines_of([{"text": "a"}, {"tesxt": "b"}], "<list>")
 
 
 def test_what_looks_like_a_step() -> None:
@@ -147,7 +147,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-keys = st.sampled_from([*KEYS, "wait_for", "txt"])
+keys = st.sampled_from([*KEYS, *RULE_KEYS, "wait_for", "txt"])
 values = json_values | st.sampled_from(
     ["out", "in", "{{uuid}}", "{{", "$.a", "$[", "(", "AP8=", "regex", "json", "any"]
 )
@@ -159,13 +159,13 @@ values = json_values | st.sampled_from(
 )
 def test_any_text_either_loads_whole_or_is_one_clear_error(text: str) -> None:
     try:
-        steps, _ = parse(text, "any.jsonl")
+        steps, rules, _ = parse(text, "any.jsonl")
     except ScriptError as error:
         refused = error
     else:
         lines = [line.strip() for line in text.removeprefix("\ufeff").split("\n")]
         entries: list[Any] = [json.loads(x) for x in lines if x and not x.startswith(("//", "#"))]
-        assert len(steps) == len(entries)
+        assert len(steps) + len(rules) == len(entries)
         at = list(Program.of(steps).at)
         assert at == sorted(at)
         return

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockforge_nb.core.log import ABORT, BURST, FIELDS, HANDSHAKE, IN, OUT, ROW_BYTES, Chunk, Log
-from mockforge_nb.core.message import BINARY, CLOSE, PING, TEXT, Message
+from mockforge_nb.core.log import BURST, FIELDS, HANDSHAKE, IN, OUT, ROW_BYTES, Chunk, Log
+from mockforge_nb.core.message import ABORT, BINARY, CLOSE, PING, TEXT, Message
 from mockforge_nb.core.program import Payload, Program, Step
 from mockforge_nb.core.record import ConnectionRecord
 

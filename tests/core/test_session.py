@@ -19,7 +19,7 @@ from mockforge_nb.core.events import (
 )
 from mockforge_nb.core.jsonl import parse
 from mockforge_nb.core.message import BINARY, Message
-from mockforge_nb.core.plan import Echo, Plan, PlayHead, Replay
+from mockforge_nb.core.plan import Echo, Plan, Replay, Shared
 from mockforge_nb.core.program import BLOCK_BYTES, Payload, Program, Step
 
 from .playbook import Playbook, of
@@ -183,7 +183,7 @@ def test_the_script_s_time_does_not_count_the_waiting() -> None:
 
 
 def test_ten_messages_due_at_once_arrive_within_one_latency() -> None:
-    plan = Plan(Replay(program(*[0] * 10)), LatencyProfile.slow())
+    plan = Plan(Replay(program(*[0] * 10)), latency=LatencyProfile.slow())
     book = Playbook(plan).open().until(5)
     times = [at for at, _ in book.sent]
     assert book.texts() == [str(i) for i in range(10)]
@@ -193,7 +193,7 @@ def test_ten_messages_due_at_once_arrive_within_one_latency() -> None:
 
 
 def test_each_message_leaves_at_its_time_plus_its_delay_or_right_behind_the_one_before() -> None:
-    book = Playbook(Plan(Replay(program(0, 50, 100, 900)), LatencyProfile.between(0, 200))).open().until(5)
+    book = Playbook(Plan(Replay(program(0, 50, 100, 900)), latency=LatencyProfile.between(0, 200))).open().until(5)
     sends = of(book.commands, Send)
     leaves = 0.0
     for (sent, _), send, due in zip(book.sent, sends, (0, 50, 100, 900), strict=True):
@@ -203,7 +203,7 @@ def test_each_message_leaves_at_its_time_plus_its_delay_or_right_behind_the_one_
 
 
 def test_latency_is_the_same_under_a_seed_and_each_connection_has_its_own() -> None:
-    plan = Plan(Replay(program(*range(5))), LatencyProfile.slow())
+    plan = Plan(Replay(program(*range(5))), latency=LatencyProfile.slow())
 
     def delays(seed: int, number: int) -> list[float]:
         return [s.delay_ms for s in of(Playbook(plan, seed=seed, number=number).open().until(5).commands, Send)]
@@ -214,12 +214,18 @@ def test_latency_is_the_same_under_a_seed_and_each_connection_has_its_own() -> N
 
 
 def test_an_echo_under_latency_keeps_the_order_and_a_push_stands_behind_it() -> None:
-    book = Playbook(Plan(Echo(), LatencyProfile.between(10, 100)), seed=3).open().receive("a", "b").push("c").until(1)
+    book = (
+        Playbook(Plan(Echo(), latency=LatencyProfile.between(10, 100)), seed=3)
+        .open()
+        .receive("a", "b")
+        .push("c")
+        .until(1)
+    )
     assert book.texts() == ["a", "b", "c"]
 
 
 def test_a_fast_replay_under_latency_is_not_slowed_by_it() -> None:
-    plan = Plan(Replay(program(*range(5000))), LatencyProfile.between(400, 500))
+    plan = Plan(Replay(program(*range(5000))), latency=LatencyProfile.between(400, 500))
     book = Playbook(plan).open().until(20)
     assert len(book.sent) == 5000
     for sent, text in book.sent:
@@ -227,7 +233,7 @@ def test_a_fast_replay_under_latency_is_not_slowed_by_it() -> None:
 
 
 def test_the_close_after_a_script_waits_for_what_is_on_its_way() -> None:
-    book = Playbook(Plan(Replay(program(0), then="close"), LatencyProfile(base_ms=50))).open()
+    book = Playbook(Plan(Replay(program(0), then="close"), latency=LatencyProfile(base_ms=50))).open()
     book.until(0.049)
     assert book.closed is None
     book.until(0.051)
@@ -287,35 +293,35 @@ def test_random_tokens_do_not_depend_on_timing() -> None:
 
 
 def test_who_joins_a_shared_replay_late_enters_now() -> None:
-    head = PlayHead()
+    shared = Shared()
     plan = Plan(Replay(program(0, 1000, 2000), shared=True))
-    first = Playbook(plan, head=head, at=10).open().until(20)
-    second = Playbook(plan, head=head, at=10.5, number=2).open().until(20)
+    first = Playbook(plan, shared=shared, at=10).open().until(20)
+    second = Playbook(plan, shared=shared, at=10.5, number=2).open().until(20)
     assert first.sent == [(10_000, "0"), (11_000, "1"), (12_000, "2")]
     assert second.sent == [(11_000, "1"), (12_000, "2")]
 
 
 def test_a_shared_loop_is_joined_in_its_round() -> None:
-    head = PlayHead()
+    shared = Shared()
     plan = Plan(Replay(Program(program(0, 10, 20).steps, [0, 10, 20], 30), rounds=None, shared=True))
-    Playbook(plan, head=head).open()
-    late = Playbook(plan, head=head, at=0.101, number=2).open().until(0.150)
+    Playbook(plan, shared=shared).open()
+    late = Playbook(plan, shared=shared, at=0.101, number=2).open().until(0.150)
     assert late.sent == [(110, "2"), (120, "0"), (130, "1"), (140, "2"), (150, "0")]
 
 
 def test_who_joins_a_shared_replay_after_its_end_gets_nothing() -> None:
-    head = PlayHead()
+    shared = Shared()
     for rounds in (1, 4):
         plan = Plan(Replay(program(0, 10), rounds=rounds, shared=True))
-        Playbook(plan, head=head).open()
-        assert Playbook(plan, head=head, at=99).open().until(200).sent == []
+        Playbook(plan, shared=shared).open()
+        assert Playbook(plan, shared=shared, at=99).open().until(200).sent == []
 
 
 def test_all_who_watch_one_play_head_read_the_same_random_text() -> None:
-    head = PlayHead()
+    shared = Shared()
     plan = Plan(Replay(script('{"ts":0,"text":"{{uuid}}"}\n{"ts":1000,"text":"{{uuid}}"}'), shared=True))
-    first = Playbook(plan, head=head).open().until(2)
-    second = Playbook(plan, head=head, number=2, at=0.5).open().until(2)
+    first = Playbook(plan, shared=shared).open().until(2)
+    second = Playbook(plan, shared=shared, number=2, at=0.5).open().until(2)
     assert first.texts()[1:] == second.texts()
 
 
@@ -323,7 +329,7 @@ def test_all_who_watch_one_play_head_read_the_same_random_text() -> None:
 
 
 def test_an_update_begins_the_new_script_and_lets_what_is_on_its_way_arrive() -> None:
-    book = Playbook(Plan(Replay(program((0, "old"), (5000, "never"))), LatencyProfile(base_ms=100))).open()
+    book = Playbook(Plan(Replay(program((0, "old"), (5000, "never"))), latency=LatencyProfile(base_ms=100))).open()
     book.until(0.05).update(Plan(Replay(program((0, "new"))))).until(10)
     assert book.texts() == ["old", "new"]
 

@@ -24,7 +24,7 @@ LOGIN = """
 
 def play(text: str, *, speed: float = 1.0, latency: LatencyProfile | None = None, delays: bool = False) -> Playbook:
     program = Program.of(parse(text, "test.jsonl")[0], delays=delays)
-    return Playbook(Plan(Replay(program, speed), latency)).open()
+    return Playbook(Plan(Replay(program, speed), latency=latency)).open()
 
 
 # Branches
@@ -246,7 +246,7 @@ def test_a_file_of_the_original_s_second_version_plays_as_its_keys_say() -> None
         ('{"text": "a", "repeat": 0, "every_ms": 5}', '"repeat": 0 is not how often it is sent'),
         ('{"text": "a", "every_ms": 0}', '"every_ms": 0 is not a number of milliseconds greater than 0'),
         ('{"dir": "in", "every_ms": 5}', "belong to a step that sends something"),
-        ('{"dir": "in", "text": "a", "response": "b"}', "'response' makes this an interactive line"),
+        ('{"text": "a", "response": "b"}', "'response' belongs to an interactive line: one with"),
         ('{"step_id": "", "text": "x"}', '"step_id": "" is not a text'),
         ('{"ts": 5, "waitFor": "a", "wait_fr": 1}', "unknown key 'wait_fr'; did you mean 'wait_for'?"),
     ],

@@ -189,7 +189,7 @@ def test_a_query_is_kept_and_no_part_of_the_path(ws_mock: WsMock) -> None:
     with connect(f"{server.url}?symbol=A%20B&empty=", proxy=None, additional_headers={"X-Mine": "yes"}) as client:
         assert client.recv(20) == "A B yes"
     connection = server.connections[0]
-    assert (connection.path, connection.query) == ("/ws", "symbol=A%20B&empty=")
+    assert (connection.path, connection.request.query) == ("/ws", {"symbol": "A B", "empty": ""})
     assert connection.headers["x-mine"] == "yes"
 
 

@@ -1,0 +1,112 @@
+"""What is on its way to the client: under latency, or while the client reads slowly."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from .conditions import Line
+from .events import Close, Command, Drop, Reading, Send
+from .program import BLOCK_BYTES
+
+if TYPE_CHECKING:
+    from .identity import Identity
+    from .plan import Plan
+
+TURN_MESSAGES = 256
+"""How many messages that are not framed beforehand one turn handles, before others have theirs."""
+
+MESSAGE_COST = BLOCK_BYTES // TURN_MESSAGES
+"""What such a message counts against its turn, beside its bytes."""
+
+LINE_MESSAGES = 16_384
+"""How many of a script's messages may be on their way at once; the script's times are kept all the same."""
+
+Leaving: TypeAlias = Send | Close | Drop
+
+
+class Outbox:
+    """Messages in the order in which they leave, each at its time.
+
+    Attributes:
+        ending: Whether the end of the connection is on its way: nothing is said after it.
+        paused: Whether the client takes nothing now.
+    """
+
+    def __init__(self) -> None:
+        self.ending = self.paused = False
+        self._line: Line | None = None
+        self._queue: deque[tuple[float, Leaving]] = deque()
+        self._queued = 0
+        self._most = 0
+        self._held = False
+
+    def configure(self, plan: Plan, who: Identity) -> None:
+        """Take over the conditions of a plan; what is on its way stays there."""
+        self._most = plan.queue_bytes
+        self._line = Line(plan.latency, partial(who.stream, "latency")) if plan.latency else None
+        if self._line and self._queue:
+            self._line.last = self._queue[-1][0]
+
+    @property
+    def direct(self) -> bool:
+        """Whether what is said leaves at once."""
+        return self._line is None and not self._queue and not self.paused
+
+    @property
+    def full(self) -> bool:
+        """Whether as much waits for the client as may; who says more must be told."""
+        return self._queued > self._most
+
+    @property
+    def room(self) -> bool:
+        """Whether a script may go on."""
+        return len(self._queue) < LINE_MESSAGES and self._queued < self._most // 2
+
+    @property
+    def due(self) -> float | None:
+        """When the next message leaves (s); None: none is on its way."""
+        return self._queue[0][0] if self._queue else None
+
+    def offer(self, command: Leaving, due: float, out: list[Command]) -> None:
+        """Put a message that is due at `due` on its way: straight out, or into the queue."""
+        if not isinstance(command, Send):
+            self.ending = True
+        if self._line is None and not self._queue and not self.paused:
+            out.append(command)
+            return
+        leaves = max(due, self._queue[-1][0]) if self._queue else due
+        if self._line is not None and isinstance(command, Send):
+            leaves, delay = self._line.admit(due)
+            due_ms = command.due_ms + delay
+            command = Send(command.opcode, command.payload, command.step, due_ms, delay, command.rule)
+        elif self._line is not None:
+            leaves = max(leaves, self._line.last)
+        self._queue.append((leaves, command))
+        if isinstance(command, Send):
+            self._queued += len(command.payload)
+            if not self._held and self._queued > self._most:
+                self._held = True
+                out.append(Reading(on=False))
+
+    def leave(self, now: float, budget: float, out: list[Command]) -> int:
+        """Send what leaves by `now`, up to about `budget` bytes; return the bytes."""
+        sent = 0
+        queue = self._queue
+        while queue and queue[0][0] <= now and sent < budget:
+            command = queue.popleft()[1]
+            out.append(command)
+            if isinstance(command, Send):
+                size = len(command.payload)
+                self._queued -= size
+                sent += size + MESSAGE_COST
+        if self._held and self._queued <= self._most // 2:
+            self._held = False
+            out.append(Reading(on=True))
+        return sent
+
+    def clear(self) -> None:
+        """Forget what is on its way."""
+        self._queue.clear()
+        self._queued = 0

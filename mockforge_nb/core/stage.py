@@ -1,0 +1,117 @@
+"""Does what a script's steps say, as its Player comes to them."""
+
+from __future__ import annotations
+
+from mockforge_nb.errors import ExpectationError, ExpectationTimeoutError
+
+from .context import Context
+from .events import Burst, Close, Command, Drop, Failed, Send
+from .message import Message
+from .outbox import MESSAGE_COST, TURN_MESSAGES, Outbox
+from .player import Player, Run, TimedOut
+from .program import Assertion, Step
+from .speech import Speech
+
+
+class Stage:
+    """Where the players of one connection play: they send into one outbox and speak with one voice."""
+
+    def __init__(self, outbox: Outbox, speech: Speech) -> None:
+        self._outbox = outbox
+        self._speech = speech
+
+    def play(self, player: Player, now: float, out: list[Command], *, clocked: bool) -> int:
+        """Take the script's next run and put it on its way; return about how many bytes it was, 0 for none."""
+        direct = self._outbox.direct
+        if not direct and not self._outbox.room:
+            return 0
+        run = player.take(now, most=None if direct else TURN_MESSAGES, together=not clocked)
+        if run is None:
+            return 0
+        if isinstance(run, TimedOut):
+            size = self._timed_out(run, player, now, out)
+        elif not player.program.plain and not (step := player.program.steps[run.first]).plain:
+            size = self._step(step, run, player, now, out)
+        else:
+            size = self._plain(run, player, out, direct=direct)
+        player.turn()
+        return size
+
+    def _plain(self, run: Run, player: Player, out: list[Command], *, direct: bool) -> int:
+        """Send steps that are the same for every connection, framed beforehand where nothing delays them."""
+        program = player.program
+        self._speech.script_ms = player.script_ms(run.last - 1)
+        if direct:
+            frames = program.block(run.first).slice(run.first, run.last)
+            out.append(Burst(program, run.first, run.last, frames, player.start_ms, player.scale, player.rule))
+            return max(len(frames), MESSAGE_COST)
+        size = 0
+        for index in range(run.first, run.last):
+            payload = program.payload(index)
+            size += len(payload) + MESSAGE_COST
+            send = Send(program.opcode(index), payload, index, player.script_ms(index), rule=player.rule)
+            self._outbox.offer(send, player.due_of(index), out)
+        return size
+
+    def _step(self, step: Step, run: Run, player: Player, now: float, out: list[Command]) -> int:
+        """Do all that one step says; return about how many bytes it sent."""
+        index, size = run.first, MESSAGE_COST
+        self._speech.script_ms = run.script_ms
+        payload = step.payload if step.dir == "out" else None
+        try:
+            if payload is not None:
+                literal = payload.template is None
+                data = payload.literal() if literal else self._speech.render(payload, self._context(run, player, now))
+                send = Send(payload.opcode, data, index, run.script_ms, rule=player.rule)
+                self._outbox.offer(send, run.due, out)
+                size += len(data)
+            if (step.sets or step.state is not None) and not run.again:
+                context = self._context(run, player, now)
+                self._speech.set(step.sets, step.state, context, server=step.scope == "server")
+        except Exception as error:  # noqa: BLE001  # whatever a user's function raises is the author's error
+            out.append(Failed(error, index, player.rule))
+        if run.again:
+            return size
+        try:
+            for assertion in step.assertions:
+                self._assert(assertion, player.message, index, player.rule, out)
+            player.follow(index)
+        except Exception as error:  # noqa: BLE001  # a predicate is the author's too; the script goes straight on
+            out.append(Failed(error, index, player.rule))
+        if step.ends:
+            self._outbox.offer(Drop() if step.error else Close(step.close or 1000, step.reason), run.due, out)
+        return size
+
+    def _context(self, run: Run, player: Player, now: float) -> Context:
+        if player.shared:
+            # All who watch one play-head read the same text, also who joined late.
+            context = self._speech.context(f"template {player.round} {run.first} {run.script_ms}", shared=True)
+        else:
+            context = player.context or self._speech.kept("template")
+        return self._speech.about(context, now, run.script_ms, player.message, player.match)
+
+    def _assert(self, assertion: Assertion, message: Message | None, index: int, rule: int, out: list[Command]) -> None:
+        """Check the message that the step waited for; what does not hold is kept for `server.check()`."""
+        found = None if message is None else assertion.pattern.match(message)
+        wanted = assertion.expected
+        if isinstance(wanted, bool):
+            holds = (found is not None) is wanted
+            problem = f"{'does not match' if wanted else 'matches'} {assertion.pattern.source}"
+        else:
+            got = None if found is None else found.value if found.value is not None else found.get(1, found[0])
+            holds = found is not None and got == wanted
+            problem = f"{assertion.pattern.source} gives {got!r}, not {wanted!r}"
+        if not holds:
+            title = f"{assertion.description}: " if assertion.description else ""
+            out.append(Failed(ExpectationError(f"{title}{message!r} {problem}"), index, rule))
+
+    def _timed_out(self, wait: TimedOut, player: Player, now: float, out: list[Command]) -> int:
+        step = player.program.steps[wait.index]
+        if step.on_timeout == "fail":
+            wanted = f"a message that matches {step.expected.source}" if step.expected is not None else "a message"
+            heard = f"; the last that came was {wait.heard!r}" if wait.heard is not None else "; nothing came"
+            text = f"step {step.step_id or wait.index}: {wanted} did not come within {step.timeout_ms:g} ms{heard}"
+            out.append(Failed(ExpectationTimeoutError(text), wait.index, player.rule))
+        elif step.on_timeout == "close":
+            self._outbox.offer(Close(1000, "timed out"), now, out)
+        return MESSAGE_COST

@@ -1,0 +1,91 @@
+"""A mock's words to the plans of its paths: what `serve`, `update` and `simulate` run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .core.plan import Behaviour, Echo, Plan, Silent
+from .core.routes import PathPattern
+from .core.rules import Rule, Rules
+from .errors import OptionError, TemplateError, nearest
+from .replays import Played
+from .rules import check_names
+
+if TYPE_CHECKING:
+    from .mock import Mock
+
+OF_THE_SERVER = ("connections", "handshake_seconds", "log_bytes")
+"""Limits that are no path's own."""
+
+
+def plans(mock: Mock, root: PathPattern) -> list[tuple[PathPattern, Plan]]:
+    """Return the plan of each path; `root` is the path of the mock itself.
+
+    Raises:
+        OptionError: A mock that is routed to has a limit of the whole server, a rule goes after one that is not
+            there, or something is said that can never be.
+        TemplateError: A template has a variable that nothing defines.
+    """
+    return list(_plans(mock, root, ""))
+
+
+def _plans(mock: Mock, root: PathPattern, prefix: str) -> Iterator[tuple[PathPattern, Plan]]:
+    says = mock._behaviour or mock._rules or mock._otherwise
+    if says or not mock._routes:
+        yield root, _plan(mock)
+    for path, routed in mock._routes:
+        for name in OF_THE_SERVER:
+            if name in routed._limits:
+                value = routed._limits[name]
+                problem = f"is a limit of the whole server, and this mock is one path of it ({path})"
+                raise OptionError(f"limits({name}=)", value, problem, "give it to the mock that is served")
+        text = prefix + path if path != "/" or not prefix else prefix
+        yield from _plans(_inheriting(routed, mock), PathPattern.parse(text, "route()"), text.rstrip("/"))
+
+
+def _inheriting(mock: Mock, above: Mock) -> Mock:
+    """Return a mock that is routed to with the conditions of the one above it where it says none itself."""
+    return replace(
+        mock,
+        _latency=mock._latency or above._latency,
+        _clock_ns=above._clock_ns if mock._clock_ns is None else mock._clock_ns,
+        _seed=above._seed if mock._seed is None else mock._seed,
+        _expand=mock._expand and above._expand,
+        _names={**above._names, **mock._names},
+        _limits={**{k: v for k, v in above._limits.items() if k not in OF_THE_SERVER}, **mock._limits},
+    )
+
+
+def _plan(mock: Mock) -> Plan:
+    rules: list[Rule] = [word.made for word in mock._rules]
+    made = mock._behaviour.made if mock._behaviour is not None else None
+    if isinstance(made, Played):
+        rules += made.script.rules
+    unsaid: Behaviour = Silent() if mock._rules or mock._otherwise else Echo()
+    behaviour: Behaviour = made.behaviour if isinstance(made, Played) else made or unsaid
+    otherwise = mock._otherwise.made if mock._otherwise is not None else ()
+    if isinstance(behaviour, Echo) and mock._otherwise is not None:
+        raise OptionError("otherwise()", mock, "never comes to it, as echo() answers every message")
+    sizes = {name: int(mock._limits[name]) for name in ("message_bytes", "queue_bytes") if name in mock._limits}
+    plan = Plan(
+        behaviour=behaviour,
+        rules=Rules(tuple(rules)),
+        otherwise=otherwise,
+        latency=mock._latency,
+        clock_ns=mock._clock_ns,
+        expand=mock._expand,
+        names=dict(mock._names),
+        seed=mock._seed,
+        **sizes,
+    )
+    check_names(plan.rules)
+    unknown = sorted(plan.variables - set(mock._names)) if mock._expand else []
+    if unknown:
+        from .core.template import KNOWN
+
+        known = [*mock._names, *KNOWN]
+        problem = f"no variable {unknown[0]!r} is known{nearest(unknown[0], known)}"
+        raise TemplateError("{{" + unknown[0] + "}}", f"{problem}; give it with .templates({unknown[0]}=…)")
+    return plan

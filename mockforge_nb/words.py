@@ -1,0 +1,88 @@
+"""What is said to a Mock, kept as it was said: for comparing, for other processes, and for its repr."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from .core.events import Close
+from .script import Script
+
+PLAIN = (str, bytes, int, float, timedelta, os.PathLike, Script, Close, type(None))
+SHOWN = 40
+DEFAULTS = (("scope", "connection"), ("then", "hold"), ("prefix", ""))
+
+
+@dataclass(frozen=True, eq=False)
+class Word:
+    """A call of a method of Mock, and what it made.
+
+    Attributes:
+        call: The method.
+        arguments: Its arguments by name.
+        made: What the core is given for it.
+    """
+
+    call: str
+    arguments: Mapping[str, object]
+    made: Any
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Word):
+            return NotImplemented
+        return self.call == other.call and same(dict(self.arguments), dict(other.arguments))
+
+    __hash__ = None  # type: ignore[assignment]  # a table has none
+
+    def __repr__(self) -> str:
+        """Write the call; arguments that were left out, or are what they are anyway, are not shown."""
+        said = {name: value for name, value in self.arguments.items() if value is not None and value is not ...}
+        texts = []
+        for name, value in said.items():
+            if value is False or (name, value) in DEFAULTS:
+                continue
+            named = name not in ("pattern", "reply", "function", "source") or (
+                name == "reply" and said.get("pattern") is None and self.call == "when"
+            )
+            text = shown(value)
+            texts.append(f"{name}={text}" if named else text)
+        return f"{self.call}({', '.join(texts)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What was made has compiled patterns and templates; in another process it is made again.
+        return _said_again, (self.call, dict(self.arguments))
+
+
+def _said_again(call: str, arguments: dict[str, Any]) -> Word:
+    from .mock import Mock
+
+    mock: Mock = getattr(Mock(), call)(**arguments)
+    return next(word for word in (mock._behaviour, mock._otherwise, *mock._rules) if word is not None)
+
+
+def same(a: object, b: object) -> bool:
+    """Tables and callables equal only themselves; texts, numbers, paths, scripts and what holds them go by value."""
+    if a is b:
+        return True
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(map(same, a, b))
+    # True is 1 and 1 is 1.0 to Python, but not in a JSON message.
+    plain = isinstance(a, PLAIN) and isinstance(b, PLAIN) and isinstance(a, bool) is isinstance(b, bool)
+    return plain and bool(a == b)
+
+
+def shown(value: object) -> str:
+    """Return an argument as a person would write it, shortened."""
+    name = getattr(value, "__name__", None)
+    if callable(value) and isinstance(name, str):
+        return name
+    if isinstance(value, Close):
+        text = f"close({value.code}{f', {value.reason!r}' if value.reason else ''})"
+    else:
+        text = repr(value)
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
