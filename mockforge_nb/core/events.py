@@ -32,11 +32,6 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Dawdled:
-    """A function of the author's held up everything else; what can be asked elsewhere is, from now on."""
-
-
-@dataclass(frozen=True, slots=True)
 class Woke:
     """A time that was asked for with `WakeAt` has come."""
 
@@ -104,9 +99,7 @@ class Closed:
     """The connection is closing or gone; nothing can be sent any more."""
 
 
-Event: TypeAlias = (
-    Opened | Received | Woke | Paused | Resumed | Pushed | Closing | Returned | Raised | Dawdled | Updated | Closed
-)
+Event: TypeAlias = Opened | Received | Woke | Paused | Resumed | Pushed | Closing | Returned | Raised | Updated | Closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +199,15 @@ class Await:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """Ask the author's source for its next item, and tell `Returned` or `Raised` with the same `key`.
+    """Ask the author's source for its next items, where others wait for nothing while it takes its time.
 
-    Its end is told as StopAsyncIteration.
+    They are told as a list, at least one and at most `most`, with `Returned`; what it raises with `Raised`, and so
+    its end as StopAsyncIteration, both with the same `key`.
     """
 
     source: Iterator[Any] | AsyncIterator[Any]
     key: object
+    most: int = 1
 
 
 @dataclass(frozen=True, slots=True)

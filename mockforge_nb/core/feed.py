@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from .events import Close, Drop
 from .plan import Stream
 from .rules import Answer, Connected, one_message
+
+AT_ONCE: Final = 64
+"""How many items of a stream without a rate are asked for together."""
+
+_QUICK: Final = frozenset(map(type, map(iter, ([], (), range(0), "", {}, {}.values(), {}.items(), set(), deque()))))
+"""Iterators that run nobody's code; all others may take their time, so that the driver asks them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,69 +35,69 @@ class Feed:
     interval goes on from there, so that what was late does not come as a burst.
 
     Attributes:
-        slow: Whether the source takes its time, so that the driver asks it elsewhere; asynchronous ones do.
-        done: Whether the source has ended.
         source: What is iterated.
+        done: Whether nothing is left.
     """
 
     def __init__(self, stream: Stream, now: float, connection: Connected | None) -> None:
-        self._interval = 1 / stream.rate if stream.rate is not None else 0.0
         self.source = stream.open(connection)
-        self._asked = False
-        self._ready: list[Any] = []
+        self._interval = 1 / stream.rate if stream.rate is not None else 0.0
+        self._quick = type(self.source) in _QUICK
+        self._asked = self._ended = False
+        self._ready: deque[Any] = deque()
         self._index = 0
         self._due = now
-        self.slow = not isinstance(self.source, Iterator)
-        self.done = False
 
-    def wants(self) -> Iterator[Any] | AsyncIterator[Any] | None:
-        """Return the source if the driver has to ask it for its next item; it is not said twice."""
-        if self.done or self._asked or self._ready or not self.slow:
+    @property
+    def done(self) -> bool:  # noqa: D102  # described by the class
+        return self._ended and not self._ready
+
+    def wants(self) -> tuple[Iterator[Any] | AsyncIterator[Any], int] | None:
+        """Return the source and how many items the driver has to ask it for; it is not said twice."""
+        if self._ended or self._asked or self._ready or self._quick:
             return None
         self._asked = True
-        return self.source
+        return self.source, 1 if self._interval else AT_ONCE
 
-    def come(self, item: Any, now: float) -> None:
-        """Take the item that was asked for."""
+    def come(self, items: list[Any], now: float) -> None:
+        """Take items that were asked for."""
         self._asked = False
-        self._ready.append(item)
+        self._ready += items
         if self._due < now - self._interval or not self._interval:
             self._due = now
 
     def end(self) -> None:
         """Take note that the source has ended."""
-        self.done = True
-        self._ready.clear()
+        self._ended = True
 
     def due(self) -> float | None:
         """Return when there is something to do (s); None: not before the source says something, or never."""
-        return self._due if not self.done and (self._ready or not self.slow) else None
+        return self._due if self._ready or (self._quick and not self._ended) else None
 
     def take(self, now: float) -> Poured | None:
         """Return what is due at `now`; None: nothing is, or the source has ended.
 
         Raises:
-            Exception: What the source raises, or an OptionError: an item cannot be sent.
+            OptionError: An item cannot be sent.
         """
-        if self.done or self._due > now:
+        if self._due > now:
             return None
-        if self._ready:
-            item = self._ready.pop()
-        elif isinstance(self.source, Iterator) and not self.slow:
-            try:
-                item = next(self.source)
-            except StopIteration:
-                self.end()
-                return None
-        else:
+        if self._quick and not self._ready and not self._ended:
+            self._ready.extend(self._next())
+        if not self._ready:
             return None
+        item = self._ready.popleft()
         answer: Answer = item if isinstance(item, (Close, Drop)) else one_message(item, "stream()")
         poured = Poured(answer, self._index, self._due, self._index * self._interval * 1000)
         self._index += 1
-        if self._interval:
-            self._due += self._interval
-            if self._due < now - self._interval:
-                self._due = now
-        else:
+        self._due += self._interval
+        if not self._interval or self._due < now - self._interval:
             self._due = now
         return poured
+
+    def _next(self) -> Iterator[Any]:
+        assert isinstance(self.source, Iterator)
+        try:
+            yield next(self.source)
+        except StopIteration:
+            self.end()

@@ -186,7 +186,9 @@ class Line:
             way = f'a name of the state is set with "set": {{"{key}": …}}'
             self.wrong(f"unknown key {key!r}{nearest(key, known)}; {way} (known: {', '.join(known)})")
         elif key in RULE_KEYS:
-            self.wrong(f'{key!r} belongs to an interactive line: one with "dir": "in" and a "response"')
+            self.wrong(
+                f'{key!r} belongs to an interactive line: one with "dir": "in" and a "response", "set" or "state"'
+            )
         else:
             spelled = [*KEYS, *RULE_KEYS, *SPELLINGS]
             self.wrong(f"unknown key {key!r}{nearest(key, spelled)} (known: {', '.join(KEYS)})")

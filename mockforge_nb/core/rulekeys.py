@@ -25,7 +25,7 @@ def rule_of(line: Line) -> Rule:
     if error:
         answers.append(Drop())
     sets, (word, scope) = line.sets(), line.state()
-    if not answers and not sets and word is None and "response" not in line.keys:
+    if not answers and not any(key in line.keys for key in ("response", "set", "state")):
         line.wrong('nothing to do: an interactive line has one of "response", "set", "state", "close" or "error"')
     condition: str | None = line.check("condition", lambda value: isinstance(value, str), None)
     return Rule(

@@ -17,7 +17,6 @@ from .events import (
     Closed,
     Closing,
     Command,
-    Dawdled,
     Deliver,
     Drop,
     Event,
@@ -162,8 +161,6 @@ class Session:
             self._returned(event.key, event.value, now, out)
         elif isinstance(event, Raised):
             self._raised(event.key, event.error, now, out)
-        elif kind is Dawdled:
-            self._dawdled()
         elif isinstance(event, Closing):
             self._close(Close(event.code, event.reason), now, out)
         elif isinstance(event, Updated):
@@ -223,7 +220,7 @@ class Session:
 
     def _receive(self, messages: list[Message], now: float, out: list[Command]) -> None:
         behaviour = self.plan.behaviour
-        if isinstance(behaviour, Echo) and not self.plan.rules and not self._replies:
+        if isinstance(behaviour, Echo) and not (self.plan.rules or self._replies or self._next):
             self._echo(messages, behaviour.prefix, now, out)
             return
         for message in messages:
@@ -252,7 +249,7 @@ class Session:
             listening.receive(message)
         elif self._handling is not None:
             out.append(Deliver(message))
-        elif isinstance(behaviour, Echo):
+        elif isinstance(behaviour, Echo) and not self._next:
             self._echo([message], behaviour.prefix, now, out)
         elif self.plan.otherwise == "echo":
             self._echo([message], "", now, out)
@@ -351,15 +348,6 @@ class Session:
             self._handling = None
             self._fail(error, now, out)
 
-    @property
-    def hurries(self) -> bool:
-        """Whether the driver shall tell when functions of the author's hold it up (`Dawdled`)."""
-        return self._feed is not None and not self._feed.slow
-
-    def _dawdled(self) -> None:
-        if self._feed is not None:
-            self._feed.slow = True
-
     def _fail(self, error: Exception, now: float, out: list[Command], rule: int = -1) -> None:
         """Keep what a function of the author's raised, and close the connection."""
         out.append(Failed(error, rule=rule))
@@ -407,9 +395,9 @@ class Session:
                 if step_due is not None and (due is None or step_due < due):
                     due = step_due
             if self._feed is not None:
-                source = self._feed.wants()
-                if source is not None:
-                    out.append(Next(source, self._feed))
+                wanted = self._feed.wants()
+                if wanted is not None:
+                    out.append(Next(wanted[0], self._feed, wanted[1]))
                 item_due = self._feed.due()
                 if item_due is not None and (due is None or item_due < due):
                     due = item_due

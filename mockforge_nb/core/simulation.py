@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import heapq
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
 from mockforge_nb.errors import AuthorError, OptionError
@@ -24,7 +24,9 @@ from .events import (
     Failed,
     Next,
     Opened,
+    Raised,
     Received,
+    Returned,
     Run,
     Send,
     WakeAt,
@@ -143,10 +145,12 @@ class Simulation:
         now = self.now
         if isinstance(command, Failed):
             self.failed.append(AuthorError(command.error, peer.record.number, command.step, command.rule))
-        elif isinstance(command, (Await, Next, Run)):
+        elif isinstance(command, (Await, Run)):
             self._refuse(command)
         elif not peer.open:
             return
+        elif isinstance(command, Next):
+            self._ask(peer, command)
         elif isinstance(command, WakeAt):
             peer.wake = max(now, command.time)
             heapq.heappush(self._ahead, (peer.wake, next(self._order), peer, Woke()))
@@ -161,7 +165,20 @@ class Simulation:
         elif isinstance(command, Drop):
             peer.abort()
 
-    def _refuse(self, command: Await | Next | Run) -> None:
+    def _ask(self, peer: Peer, asked: Next) -> None:
+        """Ask a source for an item; it takes no time here."""
+        if not isinstance(asked.source, Iterator):
+            self._refuse(asked)
+        try:
+            items = [next(asked.source)]
+        except StopIteration:
+            peer.tell(Raised(asked.key, StopAsyncIteration()))
+        except Exception as error:  # noqa: BLE001  # the author's
+            peer.tell(Raised(asked.key, error))
+        else:
+            peer.tell(Returned(asked.key, items))
+
+    def _refuse(self, command: Await | Next | Run) -> NoReturn:
         """Say that what awaits something cannot be simulated."""
         if isinstance(command, Await) and inspect.iscoroutine(command.awaitable):
             command.awaitable.close()

@@ -20,7 +20,6 @@ from mockforge_nb.core.events import (
     Closed,
     Closing,
     Command,
-    Dawdled,
     Deliver,
     Drop,
     Event,
@@ -49,7 +48,7 @@ from mockforge_nb.errors import ConnectionClosedError
 from .frames import FrameReader
 from .handshake import Handshake, refused
 from .inbox import Inbox
-from .tasks import Tasks
+from .tasks import Tasks, no_exit
 
 if TYPE_CHECKING:
     from mockforge_nb.core.routes import Route
@@ -61,9 +60,6 @@ CLOSE_SECONDS = 1.0
 
 STALLS = 10
 """How many times `CLOSE_SECONDS` a peer may take nothing of what was sent before the close."""
-
-DAWDLING_SECONDS = 0.02
-"""How long a plain iterator may take for an item on the loop's thread, before it is asked on one of its own."""
 
 SENDS_PER_TURN = 64
 """After how many awaited sends others have their turn, though the client takes all."""
@@ -206,17 +202,14 @@ class Connection(asyncio.Protocol):
     def _ask(self, event: Event) -> None:
         """Tell the session and carry out its answer, all but the writing."""
         assert self.session is not None
-        now, hurries = monotonic(), self.session.hurries
         try:
-            commands = self.session.handle(event, now)
-        except Exception as error:  # noqa: BLE001  # of the author's function, or ours: either is for check()
-            self.listener.failed(Failed(error), self)
+            commands = self.session.handle(event, monotonic())
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # of the author's function, or ours: for check()
+            self.listener.failed(Failed(error if isinstance(error, Exception) else no_exit(error)), self)
             self._say_close(1011, "the mock failed")
             return
         for command in commands:
             self._carry_out(command)
-        if hurries and monotonic() - now > DAWDLING_SECONDS:
-            self._ask(Dawdled())
 
     def _carry_out(self, command: Command) -> None:
         if isinstance(command, Send | Burst | Close | Drop):
@@ -256,7 +249,7 @@ class Connection(asyncio.Protocol):
         if isinstance(command, Await):
             self._tasks.wait_for(command.awaitable, command.key)
         elif isinstance(command, Next):
-            self._tasks.ask(command.source, command.key)
+            self._tasks.ask(command.source, command.key, command.most)
         elif isinstance(command, Run):
             self.inbox = Inbox(self._hold)
             self._tasks.run(command.function, self.handle, command.key)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from .tasks import ask
+from .pump import Pump
 
 MOST_ITEMS = 100_000
 """How many of the last items are kept; who comes later begins with the oldest of them."""
@@ -18,6 +18,7 @@ class Spool:
 
     def __init__(self, source: Iterator[Any] | AsyncIterator[Any]) -> None:
         self._source = source
+        self._pump: Pump | None = None
         self._items: deque[Any] = deque(maxlen=MOST_ITEMS)
         self._count = 0
         self._asking: asyncio.Task[Any] | None = None
@@ -47,9 +48,16 @@ class Spool:
 
     async def _next(self) -> None:
         try:
-            item = await ask(self._source)
+            items = await self._some()
         except Exception as error:  # noqa: BLE001  # the author's, raised for each reader
             self._end = error
         else:
-            self._items.append(item)
-            self._count += 1
+            self._items += items
+            self._count += len(items)
+
+    async def _some(self) -> list[Any]:
+        if isinstance(self._source, AsyncIterator):
+            return [await anext(self._source)]
+        if self._pump is None:
+            self._pump = Pump(self._source)
+        return await self._pump.ask(1)

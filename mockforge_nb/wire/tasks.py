@@ -1,16 +1,16 @@
-"""The author's coroutines and slow iterators that run for one connection."""
+"""The author's coroutines and sources that run for one connection."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from inspect import isawaitable
 from typing import Any
 
 from mockforge_nb.core.events import Event, Raised, Returned
 from mockforge_nb.errors import ConnectionClosedError
+
+from .pump import Pump
 
 
 class Tasks:
@@ -21,12 +21,13 @@ class Tasks:
         tell: Tells the connection's session.
     """
 
-    __slots__ = ("_loop", "_running", "_tell")
+    __slots__ = ("_loop", "_pumps", "_running", "_tell")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tell: Callable[[Event], object]) -> None:
         self._loop = loop
         self._tell = tell
         self._running: dict[object, asyncio.Task[None]] = {}
+        self._pumps: dict[object, Pump] = {}
 
     def wait_for(self, awaitable: Awaitable[Any], key: object) -> None:
         """Await what a function of the author's returned."""
@@ -36,30 +37,46 @@ class Tasks:
         """Run the author's handler."""
         self._start(_handled(function, connection), key)
 
-    def ask(self, source: Iterator[Any] | AsyncIterator[Any], key: object) -> None:
-        """Ask a source for its next item."""
-        self._start(ask(source), key)
+    def ask(self, source: Iterator[Any] | AsyncIterator[Any], key: object, most: int) -> None:
+        """Ask a source for its next items: a plain one on a thread."""
+        if isinstance(source, AsyncIterator):
+            self._start(_one(source), key)
+            return
+        pump = self._pumps.get(key)
+        if pump is None:
+            pump = self._pumps[key] = Pump(source)
+        self._start(pump.ask(most), key)
 
-    def _start(self, coroutine: Any, key: object) -> None:
+    def _start(self, coroutine: Coroutine[Any, Any, Any], key: object) -> None:
         task = self._running[key] = self._loop.create_task(self._watched(coroutine, key))
-        task.add_done_callback(lambda _: self._running.pop(key, None) if self._running.get(key) is task else None)
 
-    async def _watched(self, coroutine: Any, key: object) -> None:
+        def over(_: object) -> None:
+            coroutine.close()  # if it was cancelled before it began, it would warn that nobody awaited it
+            if self._running.get(key) is task:
+                del self._running[key]
+
+        task.add_done_callback(over)
+
+    async def _watched(self, coroutine: Coroutine[Any, Any, Any], key: object) -> None:
+        event: Event
         try:
-            value = await coroutine
+            event = Returned(key, await coroutine)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is the author's
-            self._running.pop(key, None)
-            self._tell(Raised(key, error))
-        else:
-            self._running.pop(key, None)
-            self._tell(Returned(key, value))
+            event = Raised(key, error)
+        except (SystemExit, KeyboardInterrupt) as error:
+            event = Raised(key, no_exit(error))
+        self._running.pop(key, None)
+        self._tell(event)
 
     def halt(self, key: object, source: Iterator[Any] | AsyncIterator[Any] | None) -> None:
         """Cancel what runs for `key`, then let the source close itself."""
         task = self._running.pop(key, None)
         if task is not None:
             task.cancel()
-        if source is not None:
+        pump = self._pumps.pop(key, None)
+        if pump is not None:
+            pump.close()
+        elif isinstance(source, AsyncIterator):
             closing = self._loop.create_task(_close(source, task))
             self._running[closing] = closing
             closing.add_done_callback(lambda _: self._running.pop(closing, None))
@@ -80,6 +97,10 @@ async def _awaited(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
+async def _one(source: AsyncIterator[Any]) -> list[Any]:
+    return [await anext(source)]
+
+
 async def _handled(function: Callable[..., Any], connection: Any) -> None:
     try:
         made = function(connection)
@@ -91,51 +112,16 @@ async def _handled(function: Callable[..., Any], connection: Any) -> None:
             raise
 
 
-async def ask(source: Iterator[Any] | AsyncIterator[Any]) -> Any:
-    """Return a source's next item: a plain one's is asked for on a thread, as it may take its time.
-
-    Raises:
-        StopAsyncIteration: The source has ended, of whichever kind it is.
-    """
-    return await (anext(source) if isinstance(source, AsyncIterator) else _next(source))
-
-
-async def _next(source: Iterator[Any]) -> Any:
-    # Not a thread of a pool: those would keep the process from its end.
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-
-    def settle(item: Any, error: Exception | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(item)
-        else:
-            future.set_exception(error)
-
-    def work() -> None:
-        item: Any = None
-        error: Exception | None = None
-        try:
-            item = next(source)
-        except StopIteration:
-            error = StopAsyncIteration()
-        except Exception as raised:  # noqa: BLE001  # the author's, handed on
-            error = raised
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(settle, item, error)
-
-    threading.Thread(target=work, name="mockforge_nb source", daemon=True).start()
-    return await future
+def no_exit(error: BaseException) -> Exception:
+    """Return what is kept of a SystemExit: raised on the loop it would end every server, and not the program."""
+    made = RuntimeError(f"a function of the mock raised {error!r}, which cannot end the program from here")
+    made.__cause__ = error
+    return made
 
 
 async def _close(source: Any, task: asyncio.Task[None] | None) -> None:
-    """Let a generator run its `finally` blocks, once nothing runs in it any more."""
+    """Let an asynchronous generator run its ``finally`` blocks, once nothing runs in it any more."""
     if task is not None:
         await asyncio.wait([task])
-    close = getattr(source, "aclose", None) or getattr(source, "close", None)
-    if close is None:
-        return
-    made = close()
-    if isawaitable(made):
-        await made
+    if hasattr(source, "aclose"):
+        await source.aclose()
