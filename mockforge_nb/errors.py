@@ -82,7 +82,9 @@ class OptionError(MockForgeError, ValueError):
 
     def __init__(self, where: str, value: object, problem: str = "", valid: Sequence[str] | str = ()) -> None:
         self.where, self.value, self.problem, self.valid = where, value, problem, valid
-        shown = repr(value)
+        # A function's repr has its address, which differs from run to run.
+        name = getattr(value, "__qualname__", None)
+        shown = name if callable(value) and isinstance(name, str) else repr(value)
         text = f"{where}: {shown if len(shown) < 200 else shown[:197] + '...'}"
         text += f" {problem}" if problem else " is not one of the valid values"
         if isinstance(valid, str):

@@ -210,7 +210,8 @@ class Mock:
             OptionError: An argument that is wrong or does not fit the others.
             TemplateError: A text or condition that cannot be parsed.
         """
-        arguments = {key: value for key, value in locals().items() if key != "self"}
+        given = {key: value for key, value in locals().items() if key != "self"}
+        arguments = {key: given[key] for key in ("pattern", "json", "exact")} | given
         return replace(self, _rules=(*self._rules, Word("when", arguments, rule(**arguments))))
 
     def otherwise(self, reply: object) -> Mock:

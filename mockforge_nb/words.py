@@ -78,11 +78,14 @@ def same(a: object, b: object) -> bool:
 
 def shown(value: object) -> str:
     """Return an argument as a person would write it, shortened."""
-    name = getattr(value, "__name__", None)
-    if callable(value) and isinstance(name, str):
-        return name
-    if isinstance(value, Close):
-        text = f"close({value.code}{f', {value.reason!r}' if value.reason else ''})"
-    else:
-        text = repr(value)
+    text = _written(value)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _written(value: object) -> str:
+    if isinstance(value, Close):
+        return f"close({value.code}{f', {value.reason!r}' if value.reason else ''})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    name = getattr(value, "__name__", None)
+    return name if callable(value) and isinstance(name, str) else repr(value)
