@@ -352,7 +352,7 @@ def rules_frame(routes: Routes) -> pd.DataFrame:
     import pandas as pd
 
     rows = [
-        (route.path.text, index, rule.name, rule.pattern.source, route.shared.taken.counts.get(index, 0))
+        (route.path.text, index, rule.name, rule.takes, route.shared.taken.counts.get(index, 0))
         for route in routes
         for index, rule in enumerate(route.plan.rules.all)
     ]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockforge_nb import Mock, Script, Traffic
+from mockforge_nb import ANY, Mock, Script, Traffic, close
 from mockforge_nb.core.log import HANDSHAKE, IN, OUT, Log
 from mockforge_nb.core.message import BINARY, TEXT
 from mockforge_nb.core.record import ConnectionRecord
@@ -238,3 +238,27 @@ def test_a_script_of_many_steps_is_shown_at_once() -> None:
     assert "… and 19,990 more" in shown.text
     assert len(script._repr_html_()) < 30_000
     assert quickest(script._repr_html_) < 0.1
+
+
+def test_the_rules_of_a_script_are_shown_escaped_with_what_they_take_answer_and_set() -> None:
+    script = (
+        Script()
+        .when("^<b>$", ["<i>", {"a": 1}, close(4000, "enough")], condition="state.x", set={"n": "{{1 + 1}}"})
+        .when(ANY, len, scope="server", state="said", name="the rest")
+        .when("^play$", Script().send("a").send("b"))
+        .when("^out$", Script().abort())
+    )
+    html = script._repr_html_()
+    for text in (
+        "0 steps and 4 rules",
+        ">^&lt;b&gt;$<",
+        "state.x",
+        "&lt;i&gt; · {&#x27;a&#x27;: 1} · close 4000 enough",
+        "n = {{1 + 1}}",
+        "the rest",
+        "len()",
+        "said (server)",
+        "a script of 2 steps",
+    ):
+        assert text in html
+    assert "<b>" not in html

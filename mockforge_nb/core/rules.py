@@ -102,6 +102,11 @@ class Rule:
         return self.name if self.name is not None else self.pattern.source
 
     @property
+    def takes(self) -> str:
+        """Its pattern as it was written, or as errors write it."""
+        return self.pattern.written or self.pattern.source
+
+    @property
     def names(self) -> tuple[str, ...]:
         """What `after` may call it: its name, or its pattern as it was written."""
         if self.name is not None:

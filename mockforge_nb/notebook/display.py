@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from mockforge_nb.core.events import Close, Drop
+from mockforge_nb.core.program import Program
 from mockforge_nb.core.units import human
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mockforge_nb.core.program import Step
+    from mockforge_nb.core.rules import Rule
     from mockforge_nb.handle import Server
     from mockforge_nb.mock import Mock
     from mockforge_nb.script import Script
@@ -106,13 +109,52 @@ def mock_html(mock: Mock) -> str:
 
 
 def script_html(script: Script) -> str:
-    """Return the first steps of a script with their times, and a line on which each stands at its time."""
+    """Return the first steps of a script with their times, a line on which each stands at its time, and its rules."""
     shown = [script[index] for index in range(min(SHOWN_ROWS, len(script)))]
     at = script.program.at
     rows = [(index, human(at[index] / 1000), step.dir, _what(step)) for index, step in enumerate(shown)]
     more = len(script) - len(shown)
-    steps = table(("step", "at", "dir", "message"), rows, (_NUMBER, _NUMBER, _WORD, _LONG))
-    return titled(repr(script), _time_line(script), steps, dim(f"… and {more:,} more") if more else "")
+    steps = table(("step", "at", "dir", "message"), rows, (_NUMBER, _NUMBER, _WORD, _LONG)) if rows else ""
+    rest = dim(f"… and {more:,} more") if more else ""
+    return titled(repr(script), _time_line(script), steps, rest, _rules_table(script.rules))
+
+
+def _rules_table(rules: Sequence[Rule]) -> str:
+    """Return the first rules: what each takes, on which condition, what it answers, and what it sets."""
+    if not rules:
+        return ""
+    rows = [
+        (index, rule.name or rule.takes, rule.condition.source if rule.condition else "", _answers(rule), _sets(rule))
+        for index, rule in enumerate(rules[:SHOWN_ROWS])
+    ]
+    more = len(rules) - len(rows)
+    head = ("rule", "takes", "if", "answers", "sets")
+    shown = table(head, rows, (_NUMBER, _LONG, _LONG, _LONG, _LONG))
+    return shown + (dim(f"… and {more:,} more") if more else "")
+
+
+def _answers(rule: Rule) -> str:
+    """Return what a rule answers, as a person would write it."""
+    texts = []
+    for answer in rule.answers:
+        value = getattr(answer, "value", None)
+        name = getattr(getattr(answer, "function", None), "__name__", None)
+        if isinstance(answer, Close):
+            texts.append(f"close {answer.code} {answer.reason}".strip())
+        elif isinstance(answer, Drop):
+            texts.append("abort")
+        elif isinstance(answer, Program):
+            texts.append(f"a script of {len(answer):,} steps")
+        else:
+            texts.append(f"{name}()" if name else value if isinstance(value, str) else repr(value))
+    return " · ".join(texts)
+
+
+def _sets(rule: Rule) -> str:
+    """Return what a rule sets of the state."""
+    texts = [f"{name} = {template.source}" for name, template in rule.sets.items()]
+    texts += [rule.state] if rule.state is not None else []
+    return ", ".join(texts) + (" (server)" if texts and rule.scope == "server" else "")
 
 
 def _what(step: Step) -> str:
