@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +26,10 @@ Shape = str | Callable[[dict[str, Any]], str | bytes | dict[str, Any]]
 Value = str | bytes | bool | int | float | dict[str, Any] | list[Any] | None
 
 SUFFIXES = (".jsonl", ".ndjson")
-"""The kinds of file that are read and written."""
+"""The kinds of replay files."""
+
+TABLES = (".parquet", ".feather", ".arrow", ".csv", ".tsv")
+"""The kinds of files with tables."""
 
 
 class Script:
@@ -66,26 +70,39 @@ class Script:
     # Made from files, tables, lists
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, timing: Timing = "offset") -> Script:
-        """Read a replay file, JSON Lines with one step a line.
+    def load(cls, path: str | os.PathLike[str], *, timing: Timing = "offset", **options: Any) -> Script:
+        """Read a replay file, JSON Lines with one step a line, or a table, whose rows are messages.
+
+        A table of more than 32 MiB is played from disk in bounded memory; its rows stay in their order.
 
         Args:
-            path: A file that ends in ``.jsonl``.
+            path: A file that ends in ``.jsonl`` or ``.ndjson``; a table in ``.parquet``, ``.feather``, ``.arrow``,
+                ``.csv`` or ``.tsv``, or a folder of Parquet files.
             timing: Whether `ts` counts from the script's start or is the pause before each step.
+            options: Those of `from_frame`, for a table.
 
         Raises:
             FileNotFoundError: There is no such file; the error is a ScriptError too.
             ScriptError: Every problem of the file, each as ``path:line: problem``.
+            OptionError: An option that does not go with the file.
 
         Warns:
             UserWarning: There are steps that no way through the script leads to.
         """
         where = Path(path)
-        _check_suffix(where, "read", "read a table with pandas and give the DataFrame")
+        table = where.is_dir() or where.suffix.lower() in TABLES
+        if not table:
+            _check_suffix(where, (*SUFFIXES, *TABLES), "read")
+            _only_for_tables(options, "a file")
+        if not where.exists():
+            raise ScriptFileNotFoundError(str(path), f"there is no such file in {Path.cwd()}")
+        if table:
+            from .generators.arrow import ArrowTable
+
+            rows = options.pop("rows", None)
+            return cls._of_table(ArrowTable.file(path), rows, options)._timed(_is_delay(timing))
         try:
             text = where.read_bytes().decode("utf-8-sig")
-        except FileNotFoundError:
-            raise ScriptFileNotFoundError(str(path), f"there is no such file in {Path.cwd()}") from None
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
             problem = f"not UTF-8 (byte {error.start} of the file: {error.reason}); save the file as UTF-8"
@@ -144,15 +161,29 @@ class Script:
             OptionError: An argument that does not fit the table.
             ScriptError: A row that cannot be sent, or times that cannot be used.
         """
-        from .generators.steptable import entries_of
+        options = {"time": time, "unit": unit, "rate": rate, "columns": columns, "template": template}
+        if _is_frame(df):
+            return cls._of_table(df, rows, options)
+        if getattr(sys.modules.get("pandas"), "Series", None) is type(df):
+            raise OptionError("replay()", df.name, "is a Series", "give a table: series.to_frame()")
+        from .generators.arrow import ArrowTable
+
+        return cls._of_table(ArrowTable.stream(df), rows, options)
+
+    @classmethod
+    def _of_table(cls, table: Any, rows: bool | None, options: Mapping[str, Any]) -> Script:
+        """Make a script of a DataFrame or `ArrowTable`."""
+        given = any(option is not None for option in options.values())
+        if rows is False or (rows is None and not given and looks_like_step(list(table.columns))):
+            from .generators.steptable import entries_of
+
+            frame, name = (table, "<DataFrame>") if _is_frame(table) else (table.frame(), table.name)
+            return cls._made(lines_of(entries_of(frame), name), name)
+        if not _is_frame(table):
+            return cls._of_program(table.program(**options))
         from .generators.tables import program_from_frame
 
-        table = _frame(df)
-        given = any(option is not None for option in (time, unit, rate, columns, template))
-        if rows is False or (rows is None and not given and looks_like_step(list(table.columns))):
-            return cls._made(lines_of(entries_of(table), "<DataFrame>"), "<DataFrame>")
-        made = program_from_frame(table, time=time, unit=unit, rate=rate, columns=columns, template=template)
-        return cls._of_program(made)
+        return cls._of_program(program_from_frame(table, **options))
 
     @classmethod
     def of(cls, source: object, *, rows: bool | None = None, timing: Timing = "offset", **options: Any) -> Script:
@@ -171,34 +202,26 @@ class Script:
         given = {name: value for name, value in options.items() if value is not None}
         delays = _is_delay(timing)
 
-        def only_for_tables(what: str) -> None:
-            named = {**given, **({} if rows is None else {"rows": rows})}
-            if named:
-                name = next(iter(named))
-                raise OptionError(f"replay({name}=)", named[name], f"goes with a table, not with {what}")
-
         if isinstance(source, Script):
-            only_for_tables("a Script")
+            _only_for_tables({**given, "rows": rows}, "a Script")
             return source._timed(delays)
         if isinstance(source, (str, os.PathLike)):
-            only_for_tables("a file")
-            return cls.load(source, timing=timing)
+            return cls.load(source, timing=timing, rows=rows, **given)
         if isinstance(source, (list, tuple)):
             steps = bool(source) and all(isinstance(each, dict) and looks_like_step(each) for each in source)
             if rows is False or (rows is None and not given and steps):
-                rows = None
-                only_for_tables("steps")
+                _only_for_tables(given, "steps")
                 return cls._made(lines_of(source, "<list>"), "<list>", delays=delays)
             from .generators.tables import program_from_rows
 
             return cls._of_program(program_from_rows(list(source), **given))._timed(delays)
-        if _is_table(source):
+        if _is_frame(source) or hasattr(source, "__arrow_c_stream__"):
             return cls.from_frame(source, rows=rows, **given)._timed(delays)
         raise OptionError(
             "replay()",
             source,
             f"is a {type(source).__name__}, which cannot be played",
-            "valid: a path to a .jsonl file, a Script, a DataFrame or other table, a list of dicts or texts",
+            "valid: a path to a .jsonl file or a table, a Script, a DataFrame or other table, a list of dicts or texts",
         )
 
     def _timed(self, delays: bool) -> Script:
@@ -521,7 +544,7 @@ class Script:
             ScriptError: A pattern that is Python code, or a kind of file that is not written.
         """
         where = Path(path)
-        _check_suffix(where, "written", "to_frame() gives a table that pandas can write")
+        _check_suffix(where, SUFFIXES, "written", "to_frame() gives a table that pandas can write")
         where.write_text(self.text(), encoding="utf-8", newline="\n")
 
     def text(self) -> str:
@@ -569,10 +592,18 @@ def _is_delay(timing: object) -> bool:
     return timing == "delay"
 
 
-def _check_suffix(path: Path, done: str, way: str) -> None:
-    if path.suffix.lower() not in SUFFIXES:
+def _only_for_tables(options: Mapping[str, Any], what: str) -> None:
+    """Raise OptionError if an option is given that goes with tables alone."""
+    for name, value in options.items():
+        if value is not None:
+            raise OptionError(f"replay({name}=)", value, f"goes with a table, not with {what}")
+
+
+def _check_suffix(path: Path, known: Sequence[str], done: str, way: str = "") -> None:
+    if path.suffix.lower() not in known:
         kind = repr(path.suffix) if path.suffix else "without a suffix"
-        raise ScriptError(str(path), f"a file of the kind {kind} is not {done} ({done}: {', '.join(SUFFIXES)}); {way}")
+        problem = f"a file of the kind {kind} is not {done} ({done}: {', '.join(known)})"
+        raise ScriptError(str(path), problem + (f"; {way}" if way else ""))
 
 
 def _is_json(value: object) -> bool:
@@ -585,20 +616,7 @@ def _is_json(value: object) -> bool:
     return True
 
 
-def _is_table(source: object) -> bool:
+def _is_frame(source: object) -> bool:
     from .generators.tables import is_frame
 
-    return is_frame(source) or hasattr(source, "__arrow_c_stream__")
-
-
-def _frame(source: Any) -> Any:
-    """Return `source` as a pandas DataFrame."""
-    from .generators.tables import is_frame
-
-    if is_frame(source):
-        return source
-    import pandas as pd
-
-    if isinstance(source, pd.Series):
-        raise OptionError("replay()", source.name, "is a Series", "give a table: series.to_frame()")
-    return pd.DataFrame.from_arrow(source)  # type: ignore[attr-defined]  # new in pandas 3
+    return is_frame(source)

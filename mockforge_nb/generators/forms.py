@@ -157,8 +157,13 @@ def _key(key: Any) -> str:
 # The columns.
 
 
-def column_writer(column: pd.Series[Any], script: str) -> Writer:
+def column_writer(column: pd.Series[Any], script: str, digits: int = 0) -> Writer:
     """Return what writes a column's values; a column of objects is written at once.
+
+    Args:
+        column: The values.
+        script: What errors call the script.
+        digits: How many digits of a second instants have at least.
 
     Raises:
         ScriptError: A value has no JSON form.
@@ -184,7 +189,7 @@ def column_writer(column: pd.Series[Any], script: str) -> Writer:
             where, way = listed(column.index, far), f"df[{column.name!r}].astype(str)"
             raise ScriptError(script, f"column {column.name!r}, {where}: RFC 3339 has the years 0-9999; use {way}")
 
-        return writer(pd.DatetimeIndex(column), refuse)
+        return writer(pd.DatetimeIndex(column), refuse, digits)
     if dtype.kind == "m":
         return _numbers(column.dt.total_seconds())
     if isinstance(dtype, pd.StringDtype):

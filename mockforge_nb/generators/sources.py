@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from mockforge_nb.core.message import BINARY, TEXT
-from mockforge_nb.core.program import Payload, Step
+from mockforge_nb.core.program import Payload, Step, StepSource
 
 from .forms import Writer, to_bytes
 
@@ -123,6 +123,14 @@ class Messages:
         return Step(payload=Payload(kind, data.decode() if kind == "text" else data))
 
 
+class RowSource(StepSource, Protocol):
+    """Steps whose payloads can be had by themselves."""
+
+    def payload(self, index: int) -> bytes:
+        """Return one payload."""
+        ...
+
+
 class Templated:
     """Rows that a text template is rendered over, for each connection anew.
 
@@ -134,7 +142,7 @@ class Templated:
 
     waits = False
 
-    def __init__(self, rows: Rows | Messages, text: str, template: TextTemplate | None) -> None:
+    def __init__(self, rows: RowSource, text: str, template: TextTemplate | None) -> None:
         self._rows, self._text, self._template = rows, text, template
 
     def __len__(self) -> int:

@@ -18,8 +18,8 @@ from mockforge_nb.core.program import Program, StepSource
 from mockforge_nb.errors import OptionError, ScriptError, nearest
 
 from .forms import NoJSONError, article, column_writer, to_bytes
-from .sources import Kind, Messages, Rows, Shape, Templated
-from .times import check, in_order, listed, offsets, schedule
+from .sources import Kind, Messages, Rows, RowSource, Shape, Templated
+from .times import check, digits_of, in_order, listed, offsets, schedule
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -72,18 +72,87 @@ def program_from_frame(
     if not len(df):
         raise ScriptError(name, "the table has no rows")
     frame = df.copy(deep=False)
-    table = _Table(frame, name)
-    due = table.find("time", time) if time is not None else None
-    chosen = table.chosen(columns, due)
+    layout = Layout(frame, time=time, columns=columns, template=template, script=name)
     ms = order = None
-    if due is not None:
-        ms, order = in_order(offsets(table.column(due), unit, name, table.reference(due)))
+    if time is not None:
+        ms, order = in_order(offsets(layout.times(frame), unit, name, layout.reference))
     at, period = schedule(len(frame), ms, rate)
-    if callable(template):
-        rows = _python_rows({table.names[i]: table.column(i) for i in chosen}, order)
-        return Program(_shaped(rows, template, name), at, period, name)
-    plain = Rows(frame, {table.names[i]: column_writer(table.column(i), name) for i in chosen}, order)
-    return _program(plain, [table.names[i] for i in chosen], template, names, at, period, name)
+    return layout.program(layout.rows(frame, order), at, period, names)
+
+
+class Layout:
+    """What of a table is sent, and which column says when: found in the table, or the first part of it.
+
+    Args:
+        frame: The table, or its first rows.
+        time, columns, template: As `program_from_frame` has them.
+        script: What errors call the script.
+
+    Attributes:
+        reference: How a user reaches the column of the times in Python.
+
+    Raises:
+        OptionError, ScriptError: As `program_from_frame`.
+    """
+
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        *,
+        time: str | None,
+        columns: Sequence[str] | None,
+        template: str | Shape | None,
+        script: str,
+    ) -> None:
+        _check_template(template)
+        table = _Table(frame, script)
+        self._template, self._script = template, script
+        self._due = table.find("time", time) if time is not None else None
+        self._level = table.level
+        self._chosen = table.chosen(columns, self._due)
+        self._names = [table.names[number] for number in self._chosen]
+        self._digits: dict[int, int] = {}
+        self.reference = table.reference(self._due) if self._due is not None else ""
+
+    @property
+    def shaped(self) -> bool:
+        """Whether a function makes the messages."""
+        return callable(self._template)
+
+    def _table(self, frame: pd.DataFrame) -> _Table:
+        return _Table(frame, self._script, self._level)
+
+    def times(self, frame: pd.DataFrame) -> pd.Series[Any]:
+        """Return the column of the times."""
+        assert self._due is not None
+        return self._table(frame).column(self._due)
+
+    def measure(self, frame: pd.DataFrame) -> None:
+        """Take note of how many digits the instants of a part need, so that all parts have as many."""
+        table = self._table(frame)
+        for number in self._chosen:
+            column = table.column(number)
+            if column.dtype.kind == "M" and not self.shaped:
+                self._digits[number] = max(self._digits.get(number, 0), digits_of(column))
+
+    def rows(self, frame: pd.DataFrame, order: Order | None = None) -> Rows | Messages:
+        """Return the rows of a table, or of a part of it, as messages."""
+        table = self._table(frame)
+        columns = {table.names[number]: table.column(number) for number in self._chosen}
+        if callable(self._template):
+            return _shaped(_python_rows(columns, order), self._template, self._script)
+        digits = [self._digits.get(number, 0) for number in self._chosen]
+        writers = {
+            name: column_writer(column, self._script, least)
+            for (name, column), least in zip(columns.items(), digits, strict=True)
+        }
+        return Rows(frame, writers, order)
+
+    def program(self, rows: RowSource, at: Sequence[float], period: float, names: Collection[str]) -> Program:
+        """Return the program of messages that `rows` made."""
+        if callable(self._template):
+            return Program(rows, at, period, self._script)
+        return _program(rows, self._names, self._template, names, at, period, self._script)
 
 
 def program_from_rows(
@@ -147,7 +216,7 @@ def program_from_rows(
 
 
 def _program(
-    rows: Rows | Messages,
+    rows: RowSource,
     columns: list[str],
     template: str | None,
     names: Collection[str],
@@ -197,13 +266,15 @@ def _check_columns(columns: Sequence[str]) -> None:
 class _Table:
     """A table's columns under the names that its messages use; a level of the index may be one of them."""
 
-    def __init__(self, frame: pd.DataFrame, script: str) -> None:
+    def __init__(self, frame: pd.DataFrame, script: str, level: str | None = None) -> None:
         self.frame, self.script = frame, script
         self.names = [_text(label) for label in frame.columns]
-        self._level: str | None = None
+        self.level = level
         self._found: dict[str, list[int]] = {}
         for number, each in enumerate(self.names):
             self._found.setdefault(each, []).append(number)
+        if level is not None:
+            self.names.append(_text(level))  # so that number -1 is its name
 
     def find(self, option: str, wanted: Any) -> int:
         """Return the number of the column `wanted`, -1 for a level of the index."""
@@ -215,8 +286,8 @@ class _Table:
             return found[0]
         levels = [each for each in self.frame.index.names if each is not None]
         if option == "time" and wanted in levels:
-            self._level = wanted
-            self.names.append(_text(wanted))  # so that number -1 is its name
+            self.level = wanted
+            self.names.append(_text(wanted))
             return -1
         problem = "is no column"
         if option == "time" and not levels and self.frame.index.dtype.kind in "mM":
@@ -245,7 +316,7 @@ class _Table:
         return numbers
 
     def _label(self, number: int) -> object:
-        return self._level if number == -1 else self.frame.columns[number]
+        return self.level if number == -1 else self.frame.columns[number]
 
     def column(self, number: int) -> pd.Series[Any]:
         """Return a column, named as in the messages."""
@@ -253,13 +324,13 @@ class _Table:
 
         if number != -1:
             return self.frame.iloc[:, number].rename(self.names[number])
-        values = self.frame.index.get_level_values(self._level)  # type: ignore[arg-type]  # set with number -1
+        values = self.frame.index.get_level_values(self.level)  # type: ignore[arg-type]  # set with number -1
         return pd.Series(values, index=self.frame.index, name=self.names[-1])
 
     def reference(self, number: int) -> str:
         """Return how a user reaches a column."""
         if number == -1:
-            return f"df.index.get_level_values({self._level!r})"
+            return f"df.index.get_level_values({self.level!r})"
         return f"df[{self.frame.columns[number]!r}]"
 
 

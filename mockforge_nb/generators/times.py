@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from mockforge_nb.errors import OptionError, Problem, ScriptError
 
+from .scratch import Scratch
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -60,6 +62,19 @@ def offsets(column: pd.Series[Any], unit: str | None, script: str, ref: str) -> 
     """
     import numpy as np
 
+    times = _checked(column, unit, script, ref)
+    offset = _offset_ms(times, unit)
+    for wrong, what, hint in (
+        (~np.isfinite(offset), "is infinite", "give these rows a time, or drop them"),
+        (offset < 0, "is negative", f"count from the earliest: {ref} - {ref}.min()"),
+    ):
+        if wrong.any():
+            raise ScriptError(script, f"{column.name!r} {what} in {listed(column.index, wrong)}; {hint}")
+    return offset
+
+
+def _checked(column: pd.Series[Any], unit: str | None, script: str, ref: str) -> npt.NDArray[Any]:
+    """Return times without gaps as datetimes (UTC), timedeltas, ints or floats."""
     missing = column.isna().to_numpy(dtype=bool)
     if missing.any():
         hint = "drop these rows or fill their times (dropna, interpolate)"
@@ -71,22 +86,22 @@ def offsets(column: pd.Series[Any], unit: str | None, script: str, ref: str) -> 
         if unit is None:
             raise
         raise numbers from error
-    kind = times.dtype.kind
-    if unit is not None and kind not in "iuf":
+    if unit is not None and times.dtype.kind not in "iuf":
         raise numbers
+    return times
+
+
+def _offset_ms(times: npt.NDArray[Any], unit: str | None) -> Floats:
+    """Return times, as `_checked` returns them, as ms from the script's start."""
+    import numpy as np
+
+    kind = times.dtype.kind
     if kind == "M":
         return _scaled(_since_first(times.view(np.int64)), np.datetime_data(times.dtype)[0])
     if kind == "m":
-        offset = _scaled(times.view(np.int64), np.datetime_data(times.dtype)[0])
-    else:
-        offset = _counted(times, unit)
-    for wrong, what, hint in (
-        (~np.isfinite(offset), "is infinite", "give these rows a time, or drop them"),
-        (offset < 0, "is negative", f"count from the earliest: {ref} - {ref}.min()"),
-    ):
-        if wrong.any():
-            raise ScriptError(script, f"{column.name!r} {what} in {listed(column.index, wrong)}; {hint}")
-    return offset
+        return _scaled(times.view(np.int64), np.datetime_data(times.dtype)[0])
+    known, from_first = _meaning(max(abs(float(times.max())), abs(float(times.min()))), unit)
+    return _scaled(_since_first(times) if from_first else times, known)
 
 
 def _settled(column: pd.Series[Any], script: str, ref: str) -> npt.NDArray[Any]:
@@ -167,15 +182,13 @@ def _refusal(column: pd.Series[Any], wrong: Mask, script: str, way: str) -> Scri
     return ScriptError(script, [*problems, Problem(0, last)])
 
 
-def _counted(numbers: npt.NDArray[Any], unit: str | None) -> Floats:
-    peak = max(abs(float(numbers.max())), abs(float(numbers.min())))
+def _meaning(peak: float, unit: str | None) -> tuple[str, bool]:
+    """Return what numbers of which `peak` is the largest are in, and whether they count from 1970."""
     known = unit
     if known is None:
         known = next((name for bound, name in EPOCHS if bound <= peak < math.inf), "s")
     times, divided = UNITS[known]
-    if 1e8 <= peak * times / divided / 1000 < math.inf if unit else 1e8 <= peak < math.inf:
-        return _scaled(_since_first(numbers), known)
-    return _scaled(numbers, known)
+    return known, 1e8 <= peak * times / divided / 1000 < math.inf if unit else 1e8 <= peak < math.inf
 
 
 def _since_first(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -196,6 +209,76 @@ def _scaled(values: npt.NDArray[Any], unit: str) -> Floats:
     with np.errstate(over="ignore"):  # too large becomes infinite, which the caller refuses
         scaled: Floats = values.astype(np.float64) * times / divided
     return scaled
+
+
+class Clock:
+    """When the rows of a table that comes in parts are due: their times are kept in a temporary file.
+
+    Args:
+        unit: What numbers are in; None: seconds, or by size what they can only be.
+        script: What errors call the script.
+        ref: How the user reaches the column in Python, for the way out.
+    """
+
+    def __init__(self, unit: str | None, script: str, ref: str) -> None:
+        self._unit, self._script, self._ref = unit, script, ref
+        self._scratch = Scratch()
+        self._dtype: np.dtype[Any] | None = None
+        self._first: Any = None
+        self._last: Any = None
+        self.count = 0
+
+    def add(self, column: pd.Series[Any]) -> None:
+        """Take the next rows' times.
+
+        Raises:
+            OptionError, ScriptError: As `offsets`, or they are not in order.
+        """
+        import numpy as np
+
+        times = _checked(column, self._unit, self._script, self._ref)
+        kind = times.dtype.kind
+        times = times.astype({"M": "M8[ns]", "m": "m8[ns]", "f": "f8"}.get(kind, "i8"))
+        self._dtype = self._dtype or times.dtype
+        if times.dtype != self._dtype:
+            raise ScriptError(
+                self._script, f"{column.name!r} has {self._dtype} and, from row {self.count} on, {times.dtype}"
+            )
+        if not len(times):
+            return
+        if kind == "f" and not np.isfinite(times).all():
+            where = listed(column.index, ~np.isfinite(times))
+            raise ScriptError(
+                self._script, f"{column.name!r} is infinite in {where}; give these rows a time, or drop them"
+            )
+        before = np.concatenate([times[:1] if self._last is None else self._last, times[:-1]])
+        if (times < before).any():
+            where = listed(column.index, times < before)
+            way = "a table of this size is played as it stands: sort it by its times first"
+            raise ScriptError(self._script, f"{column.name!r} goes back in {where}; {way}")
+        self._first = times[:1] if self._first is None else self._first
+        self._last = times[-1:].copy()
+        self.count += len(times)
+        self._scratch.append(times.tobytes())
+
+    def ms(self, first: int, last: int) -> Floats:
+        """Return when rows are due, in ms from the script's start."""
+        import numpy as np
+
+        assert self._dtype is not None
+        times = np.frombuffer(self._scratch.read(8 * first, 8 * min(last, self.count)), dtype=self._dtype)
+        kind = self._dtype.kind
+        if kind == "M":
+            return _scaled((times - self._first).view(np.int64), "ns")
+        if kind == "m":
+            return _scaled(times.view(np.int64), "ns")
+        known, from_first = _meaning(float(max(abs(self._first[0]), abs(self._last[0]))), self._unit)
+        return _scaled(times - self._first if from_first else times, known)
+
+    def check(self, name: str) -> None:
+        """Raise ScriptError if the first row is due before the start."""
+        if self.count and self.ms(0, 1)[0] < 0:
+            raise ScriptError(self._script, f"{name!r} is negative in row 0; count from the earliest")
 
 
 def in_order(ms: Floats) -> tuple[Floats, npt.NDArray[np.intp] | None]:
@@ -249,6 +332,14 @@ def fraction_digits(ticks: Ints, unit: str) -> int:
     return digits
 
 
+def digits_of(column: pd.Series[Any]) -> int:
+    """Return how many digits of a second a column of instants needs."""
+    import pandas as pd
+
+    values = pd.DatetimeIndex(column)
+    return fraction_digits(values.asi8, values.unit)
+
+
 def least_digits(value: datetime) -> int:
     """Return the least of 0, 3, 6, 9 digits that writes one instant exactly."""
     if getattr(value, "nanosecond", 0):
@@ -275,17 +366,18 @@ def written(value: datetime, digits: int) -> str:
     return value.isoformat(timespec=spec) + end
 
 
-def writer(values: pd.DatetimeIndex, refuse: Callable[[Mask], None]) -> Callable[[Any], list[bytes]]:
+def writer(values: pd.DatetimeIndex, refuse: Callable[[Mask], None], least: int = 0) -> Callable[[Any], list[bytes]]:
     """Return a function that writes some of a column's instants as JSON texts.
 
     Args:
         values: The column.
+        least: How many digits of a second they have at least, of 0, 3, 6 and 9.
         refuse: Called with the rows whose year RFC 3339 cannot write (§5.6: four digits).
     """
     import numpy as np
 
     unit = values.unit
-    digits = fraction_digits(values.asi8, unit)
+    digits = max(least, fraction_digits(values.asi8, unit))
     if unit != "ns":
         # A day is kept free at both ends for what the zone adds.
         naive = np.asarray(values.tz_localize(None) if values.tz is None else values.tz_convert(None))
