@@ -36,7 +36,8 @@ browser: $(READY)  ## only the tests that drive a real browser (needs Chromium)
 	$(BIN)/python -m pytest tests/browser
 
 bench: $(READY)  ## what the README's figures come from
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py --plot docs/images/benchmark.png
+	$(BIN)/python benchmarks/scale.py
 
 clean:  ## forget .venv and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,145 +1,321 @@
-"""What a message costs the server: mockforge_nb beside its peers, interleaved, in one run.
+"""What a message costs a server: mockforge_nb with its log on, beside its peers, in one interleaved run.
 
-    python benchmarks/run.py [--rounds 5] [--messages 20000]
+    python benchmarks/run.py [--quick] [--plot FILE]
 
-Figures are server CPU per message (all threads, user and system), medians over rounds, and the median of the rounds'
-ratios to plain `websockets` without compression. Rates would depend on what else the machine does; this hardly does.
+Each server is a process of its own on one CPU, the load on another. A cost is CPU of the server, user and system, of
+all its threads: that hardly depends on what else the machine does, as rates would. Rounds are interleaved; a figure
+is the median of its rounds, and a ratio the median of the rounds' ratios to plain `websockets` (asyncio, compression
+off). Whatever is measured is printed.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import importlib.util
 import os
 import platform
-import socket
+import resource
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import psutil
+import load
+from servers import TEXT
 
-SIZE = 128
-SERVERS = ("websockets", "aiohttp", "picows", "mockforge_nb")
-AXES = {
-    "echo, 1 connection x 64 in flight": ("echo", 1, 64),
-    "echo, 50 connections x 8": ("echo", 50, 8),
-    "push, 1 connection": ("push", 1, 0),
-    "push, 20 connections": ("push", 20, 0),
-}
-REQUEST = (
-    "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-# A client's frame of 128 bytes of text, masked with zeros (RFC 6455 §5.3), and a server's.
-CLIENT_FRAME = bytes((0x81, 0x80 | 126)) + SIZE.to_bytes(2, "big") + bytes(4) + b"x" * SIZE
-SERVER_FRAME_BYTES = 4 + SIZE
+NAMES = ("websockets", "aiohttp", "picows", "mockforge_nb")
+STEPS = {"echo": 0, "push": 100_000, "template": 5_000}
+"""How long mockforge_nb's scripts are; a script plays to its end."""
+
+PUSHED = {"websockets": 20_000, "aiohttp": 20_000, "picows": 100_000, "mockforge_nb": STEPS["push"]}
+"""How many messages are pushed to a single connection: about what keeps each server busy for as long."""
+
+PUSHED_50 = {"websockets": 800, "aiohttp": 800, "picows": 4_000, "mockforge_nb": STEPS["push"]}
+KIB16 = "x" * 2**14
+WARM_CONNECTIONS = 20
 
 
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured."""
+
+    rounds: int
+    seconds: float
+    idle_rounds: int
+    connections: int
+
+
+FULL = Scale(rounds=5, seconds=0.4, idle_rounds=5, connections=1000)
+QUICK = Scale(rounds=1, seconds=0.1, idle_rounds=1, connections=300)
 
 
 class Server:
-    """One peer in a process of its own."""
+    """One server in a process of its own; it ends with the `with` block."""
 
-    def __init__(self, name: str, axis: str, messages: int) -> None:
-        self.name, self.port = name, free_port()
+    def __init__(self, name: str, axis: str, cpu: int) -> None:
+        self.name = name
         script = str(Path(__file__).with_name("servers.py"))
-        self.process = subprocess.Popen(
-            [sys.executable, script, name, axis, str(self.port), str(SIZE), str(messages)], stderr=subprocess.DEVNULL
-        )
-        until = time.monotonic() + 30
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+        count = ROWS[name] if axis == "table" else STEPS[axis]
+        argv = [sys.executable, script, name, axis, str(count), str(cpu)]
+        self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self.port = self.began = 0
+
+    def ready(self) -> None:
+        """Wait until it listens."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line.replace(" ", "").strip().isdigit():
+            raise SystemExit(f"{self.name} did not come up: {line!r}")
+        self.port, self.began = map(int, line.split())
+
+    def cpu(self) -> int:
+        """Return the CPU time of all its threads, in ns."""
+        tasks = Path(f"/proc/{self._process.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+
+    def memory(self) -> int:
+        """Return its resident memory, in KiB."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+    def settle(self) -> None:
+        """Wait until it does nothing, a few seconds at most."""
+        for _ in range(200):
+            before = self.cpu()
+            time.sleep(0.02)
+            if self.cpu() - before < 500_000:
                 return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > until:
-                    raise SystemExit(f"{name} did not come up") from None
-                time.sleep(0.05)
 
-    def cpu(self) -> float:
-        """Return the CPU time that it has used, in seconds."""
-        tasks = Path(f"/proc/{self.process.pid}/task")
-        if tasks.exists():  # Linux tells nanoseconds; elsewhere it is hundredths of a second
-            return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
-        times = psutil.Process(self.process.pid).cpu_times()
-        return float(times.user + times.system)
+    def __enter__(self) -> Server:
+        return self
 
-    def stop(self) -> None:
-        """End the process."""
-        self.process.terminate()
-        self.process.wait(10)
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(3)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
 
-async def talk(port: int, axis: str, depth: int, messages: int) -> None:
-    """Exchange so many messages on one connection and check that all bytes came."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(REQUEST.encode())
-    answer = await reader.readuntil(b"\r\n\r\n")
-    assert b" 101 " in answer, answer
-    if axis == "push":
-        writer.write(CLIENT_FRAME)
-        await reader.readexactly(messages * SERVER_FRAME_BYTES)
-    else:
-        for _ in range(messages // depth):
-            writer.write(CLIENT_FRAME * depth)
-            await reader.readexactly(depth * SERVER_FRAME_BYTES)
-    writer.close()
-    await writer.wait_closed()
+@dataclass(frozen=True)
+class Axis:
+    """One line of the table: which server it needs, and what is done to it."""
+
+    title: str
+    unit: str
+    server: str
+    measure: Callable[[Server, Scale], float]
 
 
-async def load(port: int, axis: str, connections: int, depth: int, messages: int) -> None:
-    """Exchange messages on several connections at once."""
-    await asyncio.gather(*(talk(port, axis, depth, messages) for _ in range(connections)))
+def _cost(server: Server, connections: int, work: Callable[[list[load.Peer]], int]) -> float:
+    """Return the server's CPU per message, in µs, over connections that are open already."""
+    peers = [load.Peer(server.port) for _ in range(connections)]
+    try:
+        server.settle()
+        before = server.cpu()
+        count = work(peers)
+        return (server.cpu() - before) / count / 1000
+    finally:
+        for peer in peers:
+            load.hang_up(peer.socket)
+        server.settle()
 
 
-def measure(server: Server, axis: str, connections: int, depth: int, messages: int) -> float:
-    """Return the server's CPU per message, in µs."""
-    each = messages if axis == "push" else max(depth, messages // connections)
-    before = server.cpu()
-    asyncio.run(load(server.port, axis, connections, depth, each))
-    return (server.cpu() - before) / (connections * each) * 1e6
+def _echo(text: str, connections: int, depth: int) -> Callable[[Server, Scale], float]:
+    payload = text.encode()
+    return lambda server, scale: _cost(
+        server, connections, lambda peers: load.echo(peers, payload, depth, scale.seconds)
+    )
+
+
+def _push(counts: dict[str, int], connections: int) -> Callable[[Server, Scale], float]:
+    payload = TEXT.encode()
+    return lambda server, _: _cost(server, connections, lambda peers: load.push(peers, payload, counts[server.name]))
+
+
+def _template(server: Server, _: Scale) -> float:
+    return _cost(server, 1, lambda peers: load.push_rendered(peers[0], STEPS["template"]))
+
+
+def _round_trip(server: Server, scale: Scale) -> float:
+    peer = load.Peer(server.port)
+    try:
+        return statistics.median(load.round_trips(peer, TEXT.encode(), scale.seconds)) * 1e6
+    finally:
+        load.hang_up(peer.socket)
+        server.settle()
+
+
+AXES = (
+    Axis("push, 128 B, 1 connection", "µs CPU/message", "push", _push(PUSHED, 1)),
+    Axis("push, 128 B, 50 connections", "µs CPU/message", "push", _push(PUSHED_50, 50)),
+    Axis("push, template of 3 tokens", "µs CPU/message", "template", _template),
+    Axis("echo, 128 B, 1 x 64 in flight", "µs CPU/message", "echo", _echo(TEXT, 1, 64)),
+    Axis("echo, 128 B, 100 x 8 in flight", "µs CPU/message", "echo", _echo(TEXT, 100, 8)),
+    Axis("echo, 16 KiB, 100 x 8 in flight", "µs CPU/message", "echo", _echo(KIB16, 100, 8)),
+    Axis("round trip p50, 128 B, 1 in flight", "µs", "echo", _round_trip),
+)
+HANDSHAKE, MEMORY = "handshake", "idle connection"
+TABLE = "replay of a table, from serve() to the last row"
+ROWS = {"websockets": 200_000, "mockforge_nb": 1_000_000}
+"""Only these two: what is compared is a replay with the loop that one writes by hand."""
+
+Table = dict[str, tuple[str, dict[str, list[float]]]]
+
+
+def idle(name: str, cpu: int, connections: int) -> tuple[float, float]:
+    """Return what a handshake costs (µs CPU) and an idle connection holds (KiB), on a fresh server."""
+    with ExitStack() as open_ones, Server(name, "echo", cpu) as server:  # the server ends first
+        server.ready()
+        for _ in range(WARM_CONNECTIONS):
+            load.hang_up(load.connect(server.port))
+        server.settle()
+        cost, memory = server.cpu(), server.memory()
+        for _ in range(connections):
+            open_ones.enter_context(load.connect(server.port))
+        server.settle()
+        return (server.cpu() - cost) / connections / 1000, (server.memory() - memory) / connections
+
+
+def table_cost(name: str, cpu: int) -> float:
+    """Return what a row costs (µs CPU) from `serve()` to the last one, on a fresh server."""
+    with Server(name, "table", cpu) as server:
+        server.ready()
+        count = load.read_rows(server.port)
+        if count != ROWS[name]:
+            raise load.LoadError(f"{count} rows came, not {ROWS[name]}")
+        return (server.cpu() - server.began) / count / 1000
+
+
+def measure(names: list[str], cpu: int, scale: Scale) -> Table:
+    """Measure every axis on every server, a round of all servers after the other."""
+    table: Table = {}
+    with ExitStack() as running:
+        kinds = dict.fromkeys(axis.server for axis in AXES)
+        servers = {(n, kind): running.enter_context(Server(n, kind, cpu)) for kind in kinds for n in names}
+        for server in servers.values():
+            server.ready()
+        for axis in AXES:
+            found: dict[str, list[float]] = {name: [] for name in names}
+            for turn in range(scale.rounds + 1):
+                for name in _turned(names, turn):
+                    value = axis.measure(servers[name, axis.server], scale)
+                    if turn:  # the first round warms up
+                        found[name].append(value)
+            table[axis.title] = axis.unit, found
+            print(f"  {axis.title}", file=sys.stderr)
+    rows: dict[str, list[float]] = {name: [] for name in ROWS}
+    for turn in range(scale.idle_rounds):
+        for name in _turned(list(ROWS), turn):
+            rows[name].append(table_cost(name, cpu))
+    table[TABLE] = "µs CPU/row", rows
+    print(f"  {TABLE}", file=sys.stderr)
+    costs: dict[str, list[float]] = {name: [] for name in names}
+    sizes: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(scale.idle_rounds):
+        for name in _turned(names, turn):
+            cost, size = idle(name, cpu, scale.connections)
+            costs[name].append(cost)
+            sizes[name].append(size)
+    table[HANDSHAKE] = "µs CPU", costs
+    table[MEMORY] = "KiB", sizes
+    return table
+
+
+def _turned(names: list[str], turn: int) -> list[str]:
+    """Return the names in another order each round, so that none is always the first."""
+    start = turn % len(names)
+    return names[start:] + names[:start]
+
+
+def ratio(found: dict[str, list[float]], name: str) -> float:
+    """Return the median of the rounds' ratios to the reference."""
+    return statistics.median(a / b for a, b in zip(found[name], found[NAMES[0]], strict=True))
+
+
+def markdown(table: Table, names: list[str]) -> str:
+    """Return the table: medians, and in brackets the ratios to the reference, lowest and highest of a round."""
+    lines = [f"| | unit | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+    for title, (unit, found) in table.items():
+        cells = [f"{statistics.median(found[names[0]]):.3g}"]
+        for name in names[1:]:
+            if name not in found:
+                cells.append("")
+                continue
+            rounds = [a / b for a, b in zip(found[name], found[names[0]], strict=True)]
+            spread = f", {min(rounds):.2g} to {max(rounds):.2g}" if len(rounds) > 1 else ""
+            cells.append(f"{statistics.median(found[name]):.3g} (**{ratio(found, name):.2g}**{spread})")
+        lines.append(f"| {title} | {unit} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def plot(table: Table, names: list[str], file: str, caption: str) -> None:
+    """Draw the ratios as bars; the scale is logarithmic, because they lie a hundredfold apart."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
+    height = 0.8 / (len(names) - 1)
+    for index, name in enumerate(names[1:]):
+        places = [row + index * height for row in range(len(table))]
+        values = [ratio(found, name) if name in found else float("nan") for _, found in table.values()]
+        label = f"{name} (log on)" if name == "mockforge_nb" else name
+        bars = axes.barh(places, values, height, label=label)
+        axes.bar_label(bars, ["" if value != value else f"{value:.2g}" for value in values], padding=2, fontsize=7)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_yticks([row + height * (len(names) - 2) / 2 for row in range(len(table))], list(table))
+    axes.set_xscale("log")
+    axes.invert_yaxis()
+    axes.set_xlabel("cost as a ratio to plain websockets = 1 (logarithmic; less is better)")
+    figure.suptitle(caption, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=len(names) - 1)
+    figure.savefig(file, dpi=120)
 
 
 def main() -> None:
-    """Measure all peers that are installed and print a table."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--messages", type=int, default=20_000)
+    """Measure all peers that are installed, and print a table."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--quick", action="store_true", help="one short round, for a first look")
+    options.add_argument("--plot", metavar="FILE", help="draw the ratios as a bar chart (needs matplotlib)")
     given = options.parse_args()
-    names = [name for name in SERVERS if importlib.util.find_spec(name)]
-    missing = [name for name in SERVERS if name not in names]
-    versions = ", ".join(f"{name} {version(name)}" for name in names)
-    print(f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {os.cpu_count()} CPUs; {versions}")
-    if missing:
-        print(f"not installed, so left out: {', '.join(missing)}")
-    servers = {(name, axis): Server(name, axis, given.messages) for name in names for axis in ("echo", "push")}
-    try:
-        print(f"\n| server CPU per message of {SIZE} B, µs (ratio) | {' | '.join(names)} |")
-        print("|---" * (len(names) + 1) + "|")
-        for title, (axis, connections, depth) in AXES.items():
-            found: dict[str, list[float]] = {name: [] for name in names}
-            for turn in range(given.rounds + 1):
-                for name in names[turn % len(names) :] + names[: turn % len(names)]:
-                    cost = measure(servers[name, axis], axis, connections, depth, given.messages)
-                    if turn:  # the first round warms up
-                        found[name].append(cost)
-            cells = []
-            for name in names:
-                ratios = [a / b for a, b in zip(found[name], found[names[0]], strict=True) if b]
-                cells.append(f"{statistics.median(found[name]):.3g} ({statistics.median(ratios):.2g})")
-            print(f"| {title} | {' | '.join(cells)} |", flush=True)
-    finally:
-        for server in servers.values():
-            server.stop()
+    if not Path("/proc/self/schedstat").exists():
+        raise SystemExit("the costs are read from /proc/PID/task/*/schedstat, which only Linux has")
+    names = [name for name in NAMES if importlib.util.find_spec(name)]
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) > 1:
+        os.sched_setaffinity(0, {cpus[1]})
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    versions = ", ".join(f"{name} {version(name)}" for name in (*names, "uvloop"))
+    caption = f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {os.cpu_count()} CPUs; {versions}"
+    print(caption)
+    for name in NAMES:
+        if name not in names:
+            print(f"{name} is not installed and so left out (pip install --group bench)")
+    if len(cpus) == 1:
+        print("only one CPU: servers and load share it, so figures are rougher")
+    scale = QUICK if given.quick else FULL
+    began, busy = time.monotonic(), os.getloadavg()[0]
+    table = measure(names, cpus[0] if len(cpus) > 1 else -1, scale)
+    print(f"\n{markdown(table, names)}\n")
+    print(
+        f"Median of {scale.rounds} rounds; in brackets the median of the rounds' ratios to websockets, and their range."
+        "\nwebsockets runs on asyncio, the others on uvloop; compression off; mockforge_nb logs all of it."
+        f"\nThe peers' template is an f-string of uuid4, randint and isoformat; idle: {scale.connections} connections."
+        f"\nLoad average {busy:.2f} before; {time.monotonic() - began:.0f} s in all."
+    )
+    if given.plot:
+        plot(table, names, given.plot, caption)
 
 
 if __name__ == "__main__":
