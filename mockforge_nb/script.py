@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from .core.jsonl import Parsed, dump, lines_of, looks_like_step, parse, program, read, unreachable
+from .core.jsonl import Parsed, dump, program, read, unreachable
 from .core.program import Program, Step
 from .core.rules import Rule
 from .core.units import human, number, seconds
-from .errors import OptionError, Problem, ScriptError, ScriptFileNotFoundError
+from .errors import OptionError, Problem, ScriptError
 from .rules import Scope, rule
+from .sources import (
+    SUFFIXES,
+    Made,
+    Shape,
+    Timing,
+    check_suffix,
+    from_file,
+    from_frame,
+    from_list,
+    from_text,
+    is_frame,
+    only_for_tables,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Timing = Literal["offset", "delay"]
-Shape = str | Callable[[dict[str, Any]], str | bytes | dict[str, Any]]
 Value = str | bytes | bool | int | float | dict[str, Any] | list[Any] | None
-
-SUFFIXES = (".jsonl", ".ndjson")
-"""The kinds of replay files."""
-
-TABLES = (".parquet", ".feather", ".arrow", ".csv", ".tsv")
-"""The kinds of files with tables."""
 
 
 class Script:
@@ -52,20 +56,17 @@ class Script:
         self.rules: tuple[Rule, ...] = ()
 
     @classmethod
-    def _made(cls, lines: Parsed, name: str, *, delays: bool = False) -> Script:
+    def _of(cls, made: Made, rules: tuple[Rule, ...] = ()) -> Script:
+        """Return the script of what was made; a table's rows, which have no rules, get `rules`."""
         script = cls()
-        script._steps, script.rules, script._name, script._delays = lines.steps, lines.rules, name, delays
+        script._name, script._program, script._delays = made.name, made.program, made.delays
+        script._steps = None if made.lines is None else made.lines.steps
+        script.rules = rules if made.lines is None else made.lines.rules
         return script
 
     def _with(self, steps: Iterable[Step]) -> Script:
         """Return a script of other steps with the same rules."""
-        return Script._made(Parsed(tuple(steps), self.rules), self._name, delays=self._delays)
-
-    @classmethod
-    def _of_program(cls, table: Program) -> Script:
-        script = cls()
-        script._steps, script._name, script._program = None, table.name, table
-        return script
+        return Script._of(Made(self._name, Parsed(tuple(steps), self.rules), delays=self._delays))
 
     # Made from files, tables, lists
 
@@ -89,27 +90,7 @@ class Script:
         Warns:
             UserWarning: There are steps that no way through the script leads to.
         """
-        where = Path(path)
-        table = where.is_dir() or where.suffix.lower() in TABLES
-        if not table:
-            _check_suffix(where, (*SUFFIXES, *TABLES), "read")
-            _only_for_tables(options, "a file")
-        if not where.exists():
-            raise ScriptFileNotFoundError(str(path), f"there is no such file in {Path.cwd()}")
-        if table:
-            from .generators.arrow import ArrowTable
-
-            rows = options.pop("rows", None)
-            return cls._of_table(ArrowTable.file(path), rows, options)._timed(_is_delay(timing))
-        try:
-            text = where.read_bytes().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = error.object[: error.start].count(b"\n") + 1
-            problem = f"not UTF-8 (byte {error.start} of the file: {error.reason}); save the file as UTF-8"
-            raise ScriptError(str(path), [Problem(line, problem)]) from error
-        except OSError as error:
-            raise ScriptError(str(path), f"it cannot be read: {error.strerror}") from error
-        return cls._parsed(text, str(path), timing)
+        return cls._of(from_file(path, timing, options))
 
     @classmethod
     def parse(cls, text: str, name: str = "<text>", *, timing: Timing = "offset") -> Script:
@@ -121,16 +102,7 @@ class Script:
         Warns:
             UserWarning: There are steps that no way through the script leads to.
         """
-        return cls._parsed(text, name, timing)
-
-    @classmethod
-    def _parsed(cls, text: str, name: str, timing: object) -> Script:
-        lines = parse(text, name)
-        missed = [f"{name}:{lines.steps[index].line}" for index in unreachable(lines.steps)]
-        if missed:
-            shown = ", ".join(missed[:10]) + (f" and {len(missed) - 10} more" if len(missed) > 10 else "")
-            warnings.warn(f"no way through the script leads to {shown}", stacklevel=3)
-        return cls._made(lines, name, delays=_is_delay(timing) or lines.header.get("timing") == "delay")
+        return cls._of(from_text(text, name, timing))
 
     @classmethod
     def from_frame(
@@ -161,29 +133,8 @@ class Script:
             OptionError: An argument that does not fit the table.
             ScriptError: A row that cannot be sent, or times that cannot be used.
         """
-        options = {"time": time, "unit": unit, "rate": rate, "columns": columns, "template": template}
-        if _is_frame(df):
-            return cls._of_table(df, rows, options)
-        if getattr(sys.modules.get("pandas"), "Series", None) is type(df):
-            raise OptionError("replay()", df.name, "is a Series", "give a table: series.to_frame()")
-        from .generators.arrow import ArrowTable
-
-        return cls._of_table(ArrowTable.stream(df), rows, options)
-
-    @classmethod
-    def _of_table(cls, table: Any, rows: bool | None, options: Mapping[str, Any]) -> Script:
-        """Make a script of a DataFrame or `ArrowTable`."""
-        given = any(option is not None for option in options.values())
-        if rows is False or (rows is None and not given and looks_like_step(list(table.columns))):
-            from .generators.steptable import entries_of
-
-            frame, name = (table, "<DataFrame>") if _is_frame(table) else (table.frame(), table.name)
-            return cls._made(lines_of(entries_of(frame), name), name)
-        if not _is_frame(table):
-            return cls._of_program(table.program(**options))
-        from .generators.tables import program_from_frame
-
-        return cls._of_program(program_from_frame(table, **options))
+        options = {"time": time, "unit": unit, "rate": rate, "columns": columns, "template": template, "rows": rows}
+        return cls._of(from_frame(df, options))
 
     @classmethod
     def of(cls, source: object, *, rows: bool | None = None, timing: Timing = "offset", **options: Any) -> Script:
@@ -199,37 +150,24 @@ class Script:
             OptionError: It is none of these, or an option does not go with it.
             ScriptError: It cannot be played.
         """
-        given = {name: value for name, value in options.items() if value is not None}
-        delays = _is_delay(timing)
-
+        options = {**options, "rows": rows}
         if isinstance(source, Script):
-            _only_for_tables({**given, "rows": rows}, "a Script")
-            return source._timed(delays)
+            only_for_tables(options, "a Script")
+            lines = None if source._steps is None else Parsed(source._steps, source.rules)
+            made = Made(source._name, lines, None if lines else source._program, source._delays)
+            return cls._of(made.timed(timing), source.rules)
         if isinstance(source, (str, os.PathLike)):
-            return cls.load(source, timing=timing, rows=rows, **given)
+            return cls._of(from_file(source, timing, options))
         if isinstance(source, (list, tuple)):
-            steps = bool(source) and all(isinstance(each, dict) and looks_like_step(each) for each in source)
-            if rows is False or (rows is None and not given and steps):
-                _only_for_tables(given, "steps")
-                return cls._made(lines_of(source, "<list>"), "<list>", delays=delays)
-            from .generators.tables import program_from_rows
-
-            return cls._of_program(program_from_rows(list(source), **given))._timed(delays)
-        if _is_frame(source) or hasattr(source, "__arrow_c_stream__"):
-            return cls.from_frame(source, rows=rows, **given)._timed(delays)
+            return cls._of(from_list(source, options).timed(timing))
+        if is_frame(source) or hasattr(source, "__arrow_c_stream__"):
+            return cls._of(from_frame(source, options).timed(timing))
         raise OptionError(
             "replay()",
             source,
             f"is a {type(source).__name__}, which cannot be played",
             "valid: a path to a .jsonl file or a table, a Script, a DataFrame or other table, a list of dicts or texts",
         )
-
-    def _timed(self, delays: bool) -> Script:
-        if not delays or self._delays:
-            return self
-        if self._steps is None:
-            raise OptionError("replay(timing=)", "delay", "goes with steps and their ts, not with a table's rows")
-        return Script._made(Parsed(self._steps, self.rules), self._name, delays=True)
 
     # By hand
 
@@ -364,9 +302,10 @@ class Script:
     ) -> Script:
         """Add a rule beside the steps; arguments and errors are those of `Mock.when`."""
         arguments = {key: value for key, value in locals().items() if key != "self"}
-        made = self._with(self._steps) if self._steps is not None else Script._of_program(self.program)
-        made.rules = (*self.rules, rule(**arguments))
-        return made
+        rules = (*self.rules, rule(**arguments))
+        if self._steps is None:
+            return Script._of(Made(self._name, program=self._program), rules)
+        return Script._of(Made(self._name, Parsed(self._steps, rules), delays=self._delays))
 
     # What it holds
 
@@ -463,7 +402,7 @@ class Script:
             raise OptionError("Script + Script", other, "has another timing", "load both with the same timing=")
         behind = other.steps if self._delays or not len(self) else other.shift(self.duration * 1000).steps
         lines = Parsed((*self.steps, *behind), (*self.rules, *other.rules))
-        return Script._made(lines, self._name if self else other._name, delays=self._delays or other._delays)
+        return Script._of(Made(self._name if self else other._name, lines, delays=self._delays or other._delays))
 
     def speed(self, factor: float) -> Script:
         """Return the script with its times divided by `factor`, timeouts excepted.
@@ -481,9 +420,8 @@ class Script:
 
         if self._steps is None:
             table = self.program
-            made = Script._of_program(replace(table, at=[at / factor for at in table.at], period=table.period / factor))
-            made.rules = self.rules
-            return made
+            faster = replace(table, at=[at / factor for at in table.at], period=table.period / factor)
+            return Script._of(Made(self._name, program=faster), self.rules)
         return self._with(map(timed, self._steps))
 
     def shift(self, ms: float) -> Script:
@@ -544,7 +482,7 @@ class Script:
             ScriptError: A pattern that is Python code, or a kind of file that is not written.
         """
         where = Path(path)
-        _check_suffix(where, SUFFIXES, "written", "to_frame() gives a table that pandas can write")
+        check_suffix(where, SUFFIXES, "written", "to_frame() gives a table that pandas can write")
         where.write_text(self.text(), encoding="utf-8", newline="\n")
 
     def text(self) -> str:
@@ -586,26 +524,6 @@ class Script:
         return script_html(self)
 
 
-def _is_delay(timing: object) -> bool:
-    if timing not in get_args(Timing):
-        raise OptionError("replay(timing=)", timing, valid=get_args(Timing))
-    return timing == "delay"
-
-
-def _only_for_tables(options: Mapping[str, Any], what: str) -> None:
-    """Raise OptionError if an option is given that goes with tables alone."""
-    for name, value in options.items():
-        if value is not None:
-            raise OptionError(f"replay({name}=)", value, f"goes with a table, not with {what}")
-
-
-def _check_suffix(path: Path, known: Sequence[str], done: str, way: str = "") -> None:
-    if path.suffix.lower() not in known:
-        kind = repr(path.suffix) if path.suffix else "without a suffix"
-        problem = f"a file of the kind {kind} is not {done} ({done}: {', '.join(known)})"
-        raise ScriptError(str(path), problem + (f"; {way}" if way else ""))
-
-
 def _is_json(value: object) -> bool:
     import json
 
@@ -614,9 +532,3 @@ def _is_json(value: object) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _is_frame(source: object) -> bool:
-    from .generators.tables import is_frame
-
-    return is_frame(source)

@@ -10,7 +10,6 @@ call, and what the user may change later.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,19 +21,11 @@ from .sources import Kind, Messages, Rows, RowSource, Shape, Templated
 from .times import check, digits_of, in_order, listed, offsets, schedule
 
 if TYPE_CHECKING:
-    from typing import TypeGuard
-
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
     Order = npt.NDArray[np.intp]
-
-
-def is_frame(obj: object) -> TypeGuard[pd.DataFrame]:
-    """Return whether `obj` is a pandas DataFrame, without importing pandas: if it is not loaded, nothing is one."""
-    frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
-    return frame is not None and isinstance(obj, frame)
 
 
 def program_from_frame(

@@ -21,7 +21,8 @@ from vega_datasets import local_data
 from mockforge_nb.core.message import BINARY, TEXT
 from mockforge_nb.core.program import Program
 from mockforge_nb.errors import MockForgeError, OptionError, ScriptError, TemplateError
-from mockforge_nb.generators.tables import is_frame, program_from_frame, program_from_rows
+from mockforge_nb.generators.tables import program_from_frame, program_from_rows
+from mockforge_nb.sources import is_frame
 
 UTC = dt.UTC
 
@@ -727,7 +728,8 @@ def test_is_frame() -> None:
 
 
 def test_is_frame_does_not_import_pandas() -> None:
-    code = "import sys; from mockforge_nb.generators.tables import *; assert not is_frame([]); "
+    code = "import sys; from mockforge_nb.generators.tables import *; from mockforge_nb.sources import is_frame\n"
+    code += "assert not is_frame([]); "
     code += "program_from_rows([{'a': 1}]); assert not {'pandas', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -1,0 +1,157 @@
+"""What a script is made of: a replay file, a text, a table, a list of rows or steps."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+from .core.jsonl import Parsed, lines_of, looks_like_step, parse, unreachable
+from .core.program import Program
+from .errors import OptionError, Problem, ScriptError, ScriptFileNotFoundError
+
+Timing = Literal["offset", "delay"]
+Shape = str | Callable[[dict[str, Any]], str | bytes | dict[str, Any]]
+
+SUFFIXES = (".jsonl", ".ndjson")
+"""The kinds of replay files."""
+
+TABLES = (".parquet", ".feather", ".arrow", ".csv", ".tsv")
+"""The kinds of files with tables."""
+
+
+class Made(NamedTuple):
+    """Steps and rules, or the program of a table's rows.
+
+    Attributes:
+        name: What errors call the script.
+        lines: The steps and rules; None: it is a table.
+        program: The program of a table's rows; None: it is none.
+        delays: Whether `ts` is the pause before each step.
+    """
+
+    name: str
+    lines: Parsed | None = None
+    program: Program | None = None
+    delays: bool = False
+
+    def timed(self, timing: object) -> Made:
+        """Return the same with `ts` as `timing` says.
+
+        Raises:
+            OptionError: It is no timing, or does not go with a table.
+        """
+        if not is_delay(timing) or self.delays:
+            return self
+        if self.lines is None:
+            raise OptionError("replay(timing=)", "delay", "goes with steps and their ts, not with a table's rows")
+        return self._replace(delays=True)
+
+
+def from_file(path: str | os.PathLike[str], timing: object, options: Mapping[str, Any]) -> Made:
+    """Read a file; arguments, errors and warnings are those of `Script.load`, which calls this."""
+    where = Path(path)
+    table = where.is_dir() or where.suffix.lower() in TABLES
+    if not table:
+        check_suffix(where, (*SUFFIXES, *TABLES), "read")
+        only_for_tables(options, "a file")
+    if not where.exists():
+        raise ScriptFileNotFoundError(str(path), f"there is no such file in {Path.cwd()}")
+    if table:
+        from .generators.arrow import ArrowTable
+
+        return _from_table(ArrowTable.file(path), options).timed(timing)
+    try:
+        text = where.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        problem = f"not UTF-8 (byte {error.start} of the file: {error.reason}); save the file as UTF-8"
+        raise ScriptError(str(path), [Problem(line, problem)]) from error
+    except OSError as error:
+        raise ScriptError(str(path), f"it cannot be read: {error.strerror}") from error
+    return from_text(text, str(path), timing, stacklevel=4)
+
+
+def from_text(text: str, name: str, timing: object, *, stacklevel: int = 3) -> Made:
+    """Read a replay file's text; arguments, errors and warnings are those of `Script.parse`, which calls this."""
+    lines = parse(text, name)
+    missed = [f"{name}:{lines.steps[index].line}" for index in unreachable(lines.steps)]
+    if missed:
+        shown = ", ".join(missed[:10]) + (f" and {len(missed) - 10} more" if len(missed) > 10 else "")
+        warnings.warn(f"no way through the script leads to {shown}", stacklevel=stacklevel)
+    return Made(name, lines, delays=lines.header.get("timing") == "delay").timed(timing)
+
+
+def from_frame(df: Any, options: Mapping[str, Any]) -> Made:
+    """Make messages, or steps, of a table's rows; arguments and errors are those of `Script.from_frame`."""
+    if is_frame(df):
+        return _from_table(df, options)
+    if getattr(sys.modules.get("pandas"), "Series", None) is type(df):
+        raise OptionError("replay()", df.name, "is a Series", "give a table: series.to_frame()")
+    from .generators.arrow import ArrowTable
+
+    return _from_table(ArrowTable.stream(df), options)
+
+
+def _from_table(table: Any, options: Mapping[str, Any]) -> Made:
+    """Make a script of a DataFrame or `ArrowTable`."""
+    given = {name: value for name, value in options.items() if value is not None}
+    rows = given.pop("rows", None)
+    if rows is False or (rows is None and not given and looks_like_step(list(table.columns))):
+        from .generators.steptable import entries_of
+
+        frame, name = (table, "<DataFrame>") if is_frame(table) else (table.frame(), table.name)
+        return Made(name, lines_of(entries_of(frame), name))
+    if not is_frame(table):
+        return _of(table.program(**given))
+    from .generators.tables import program_from_frame
+
+    return _of(program_from_frame(table, **given))
+
+
+def from_list(entries: Sequence[Any], options: Mapping[str, Any]) -> Made:
+    """Make messages, or steps, of a list's entries; options and errors are those of `Script.of`."""
+    given = {name: value for name, value in options.items() if value is not None}
+    rows = given.pop("rows", None)
+    steps = bool(entries) and all(isinstance(each, dict) and looks_like_step(each) for each in entries)
+    if rows is False or (rows is None and not given and steps):
+        only_for_tables(given, "steps")
+        return Made("<list>", lines_of(entries, "<list>"))
+    from .generators.tables import program_from_rows
+
+    return _of(program_from_rows(list(entries), **given))
+
+
+def _of(program: Program) -> Made:
+    return Made(program.name, program=program)
+
+
+def is_delay(timing: object) -> bool:
+    """Return whether `timing` is ``"delay"``; raise OptionError unless it is one of the two."""
+    if timing not in get_args(Timing):
+        raise OptionError("replay(timing=)", timing, valid=get_args(Timing))
+    return timing == "delay"
+
+
+def only_for_tables(options: Mapping[str, Any], what: str) -> None:
+    """Raise OptionError if an option is given that goes with tables alone."""
+    for name, value in options.items():
+        if value is not None:
+            raise OptionError(f"replay({name}=)", value, f"goes with a table, not with {what}")
+
+
+def check_suffix(path: Path, known: Sequence[str], done: str, way: str = "") -> None:
+    """Raise ScriptError unless a file's suffix is `known`."""
+    if path.suffix.lower() not in known:
+        kind = repr(path.suffix) if path.suffix else "without a suffix"
+        problem = f"a file of the kind {kind} is not {done} ({done}: {', '.join(known)})"
+        raise ScriptError(str(path), problem + (f"; {way}" if way else ""))
+
+
+def is_frame(source: object) -> bool:
+    """Return whether `source` is a pandas DataFrame, without importing pandas."""
+    frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
+    return frame is not None and isinstance(source, frame)
