@@ -195,15 +195,16 @@ def table_cost(name: str, cpu: int) -> float:
         return (server.cpu() - server.began) / count / 1000
 
 
-def measure(names: list[str], cpu: int, scale: Scale) -> Table:
+def measure(names: list[str], cpu: int, scale: Scale, only: str = "") -> Table:
     """Measure every axis on every server, a round of all servers after the other."""
     table: Table = {}
+    chosen = [axis for axis in AXES if only in axis.title]
     with ExitStack() as running:
-        kinds = dict.fromkeys(axis.server for axis in AXES)
+        kinds = dict.fromkeys(axis.server for axis in chosen)
         servers = {(n, kind): running.enter_context(Server(n, kind, cpu)) for kind in kinds for n in names}
         for server in servers.values():
             server.ready()
-        for axis in AXES:
+        for axis in chosen:
             found: dict[str, list[float]] = {name: [] for name in names}
             for turn in range(scale.rounds + 1):
                 for name in _turned(names, turn):
@@ -212,12 +213,19 @@ def measure(names: list[str], cpu: int, scale: Scale) -> Table:
                         found[name].append(value)
             table[axis.title] = axis.unit, found
             print(f"  {axis.title}", file=sys.stderr)
-    rows: dict[str, list[float]] = {name: [] for name in ROWS}
-    for turn in range(scale.idle_rounds):
-        for name in _turned(list(ROWS), turn):
-            rows[name].append(table_cost(name, cpu))
-    table[TABLE] = "µs CPU/row", rows
-    print(f"  {TABLE}", file=sys.stderr)
+    if only in TABLE:
+        rows: dict[str, list[float]] = {name: [] for name in names if name in ROWS}
+        for turn in range(scale.idle_rounds):
+            for name in _turned(list(rows), turn):
+                rows[name].append(table_cost(name, cpu))
+        table[TABLE] = "µs CPU/row", rows
+        print(f"  {TABLE}", file=sys.stderr)
+    if only in HANDSHAKE or only in MEMORY:
+        _measure_idle(table, names, cpu, scale)
+    return table
+
+
+def _measure_idle(table: Table, names: list[str], cpu: int, scale: Scale) -> None:
     costs: dict[str, list[float]] = {name: [] for name in names}
     sizes: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(scale.idle_rounds):
@@ -227,7 +235,6 @@ def measure(names: list[str], cpu: int, scale: Scale) -> Table:
             sizes[name].append(size)
     table[HANDSHAKE] = "µs CPU", costs
     table[MEMORY] = "KiB", sizes
-    return table
 
 
 def _turned(names: list[str], turn: int) -> list[str]:
@@ -287,10 +294,12 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--quick", action="store_true", help="one short round, for a first look")
     options.add_argument("--plot", metavar="FILE", help="draw the ratios as a bar chart (needs matplotlib)")
+    options.add_argument("--only", metavar="TEXT", default="", help="only the axes whose title has this in it")
+    options.add_argument("--names", metavar="NAME", nargs="*", default=NAMES, help="only these servers")
     given = options.parse_args()
     if not Path("/proc/self/schedstat").exists():
         raise SystemExit("the costs are read from /proc/PID/task/*/schedstat, which only Linux has")
-    names = [name for name in NAMES if importlib.util.find_spec(name)]
+    names = [name for name in NAMES if name in given.names and importlib.util.find_spec(name)]
     cpus = sorted(os.sched_getaffinity(0))
     if len(cpus) > 1:
         os.sched_setaffinity(0, {cpus[1]})
@@ -299,14 +308,14 @@ def main() -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in (*names, "uvloop"))
     caption = f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {os.cpu_count()} CPUs; {versions}"
     print(caption)
-    for name in NAMES:
+    for name in given.names:
         if name not in names:
             print(f"{name} is not installed and so left out (pip install --group bench)")
     if len(cpus) == 1:
         print("only one CPU: servers and load share it, so figures are rougher")
     scale = QUICK if given.quick else FULL
     began, busy = time.monotonic(), os.getloadavg()[0]
-    table = measure(names, cpus[0] if len(cpus) > 1 else -1, scale)
+    table = measure(names, cpus[0] if len(cpus) > 1 else -1, scale, given.only)
     print(f"\n{markdown(table, names)}\n")
     print(
         f"Median of {scale.rounds} rounds; in brackets the median of the rounds' ratios to websockets, and their range."

@@ -167,7 +167,7 @@ class Connection:
     @property
     def request(self) -> Request:  # noqa: D102
         who: Identity = self._wire.session.who
-        return Request(self.path, who.params, who.query, self.headers)
+        return Request(self.path, who.params, who.asked, self.headers)
 
     @property
     def open(self) -> bool:

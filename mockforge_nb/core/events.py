@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from .message import Message
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
-    from .message import Message
     from .plan import Plan, Shared
     from .program import Program
 
@@ -24,11 +25,35 @@ class Opened:
     """The handshake is done; the connection carries messages from now on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One read's worth of whole messages, in the order of the wire."""
+Runs: TypeAlias = list[tuple[int, list[bytes]]]
+"""Messages in their order: opcodes, each with the payloads that follow one another under it."""
 
-    messages: list[Message]
+
+class Received:
+    """One read's worth of whole messages, in the order of the wire.
+
+    Attributes:
+        runs: The messages.
+    """
+
+    __slots__ = ("_connection", "_messages", "_time", "runs")
+
+    def __init__(self, runs: Runs, connection: int = 0, time: int = 0) -> None:
+        self.runs = runs
+        self._connection, self._time = connection, time
+        self._messages: list[Message] | None = None
+
+    @property
+    def messages(self) -> list[Message]:
+        """The same one by one; made when somebody asks, as an echo does not."""
+        if self._messages is None:
+            who, time = self._connection, self._time
+            self._messages = [
+                Message(payload, opcode, connection=who, time=time)
+                for opcode, payloads in self.runs
+                for payload in payloads
+            ]
+        return self._messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +127,7 @@ class Closed:
 Event: TypeAlias = Opened | Received | Woke | Paused | Resumed | Pushed | Closing | Returned | Raised | Updated | Closed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Send:
     """Send one message.
 
@@ -121,6 +146,13 @@ class Send:
     due_ms: float = NAN
     delay_ms: float = NAN
     rule: int = -1
+
+
+@dataclass(slots=True)
+class SendAll:
+    """Send several messages that no step has, at once."""
+
+    runs: Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,5 +259,5 @@ class Halt:
 
 
 Command: TypeAlias = (
-    Send | Burst | WakeAt | Reading | Close | Drop | Failed | Untaken | Deliver | Await | Next | Run | Halt
+    Send | SendAll | Burst | WakeAt | Reading | Close | Drop | Failed | Untaken | Deliver | Await | Next | Run | Halt
 )

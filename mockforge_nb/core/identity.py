@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
+from urllib.parse import parse_qsl
 
 from .context import stream
 
@@ -17,7 +18,9 @@ class Identity:
         seed: The server's seed.
         path: The path it was opened at.
         number: The connection's number on that path, from 1.
-        params: The path's parameters; `query` and `headers`: the handshake's.
+        params: The path's parameters.
+        query: What followed the request's ``?``.
+        headers: The request's headers, as name and value.
         epoch_ns: The UTC time (ns) at which the driver's clock stood at 0.
     """
 
@@ -25,9 +28,14 @@ class Identity:
     path: str = "/ws"
     number: int = 1
     params: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    query: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
     epoch_ns: int = 0
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """The query's names and their values, a name's last; made anew each time, as few connections need it."""
+        return dict(parse_qsl(self.query, keep_blank_values=True))
 
     def stream(self, purpose: str) -> Random:
         """Return the random numbers of one purpose: neither timing nor another connection moves them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .events import Burst, Send
+from .events import Burst, Runs, Send
 from .log import OUT, Log
 from .message import CLOSE
 from .record import ConnectionRecord
@@ -56,6 +56,14 @@ class Journal:
             one.due_ms,
             one.delay_ms,
         )
+
+    def all(self, now: float, direction: int, runs: Runs) -> int:
+        """Log messages that came or leave together and that no step sent; return their time (UTC ns)."""
+        time = self.session.time_ns(now)
+        elapsed = int((now - self._started) * 1e9)
+        for opcode, payloads in runs:
+            self._log.add_many(time, elapsed, self.record, direction, opcode, payloads)
+        return time
 
     def burst(self, now: float, one: Burst) -> None:
         """Log a run of steps that leave together."""

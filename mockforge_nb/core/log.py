@@ -302,7 +302,30 @@ class Log:
         origin = connection._origin
         if origin < 0:
             origin = self._introduce(connection)
-        head = _pack_head(time_ns, elapsed_ns, NAN, NAN, origin, -1, -1, -1, direction, opcode)
+        if len(payloads) == 1:
+            total = len(payloads[0])
+            chunk = rows.chunk
+            chunk.payloads.append(payloads[0])  # type: ignore[union-attr]  # as in add()
+            chunk.rows += _pack(time_ns, elapsed_ns, NAN, NAN, origin, -1, -1, -1, direction, opcode, total)
+            rows.count += 1
+            rows.room -= total + _ROW_COST
+            if rows.room < 0:
+                rows.seal()
+        else:
+            total = self._add_batches(
+                _pack_head(time_ns, elapsed_ns, NAN, NAN, origin, -1, -1, -1, direction, opcode), payloads
+            )
+        if opcode <= BINARY:
+            if direction:
+                connection.messages_out += len(payloads)
+                connection._sent += total
+            else:
+                connection.messages_in += len(payloads)
+                connection.bytes_in += total
+
+    def _add_batches(self, head: bytes, payloads: Sequence[bytes]) -> int:
+        """Append rows that begin with the packed `head`; return how many bytes of payload they have."""
+        rows = self.rows
         total = 0
         for start in range(0, len(payloads), _BATCH):
             batch = payloads[start : start + _BATCH]
@@ -316,13 +339,7 @@ class Log:
             rows.room -= size + _ROW_COST * len(batch)
             if rows.room < 0:
                 rows.seal()
-        if opcode <= BINARY:
-            if direction:
-                connection.messages_out += len(payloads)
-                connection._sent += total
-            else:
-                connection.messages_in += len(payloads)
-                connection.bytes_in += total
+        return total
 
     def add_burst(
         self,

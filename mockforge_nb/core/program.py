@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -211,14 +212,19 @@ class Block:
         return self.frames if end - start == len(self.frames) else memoryview(self.frames)[start:end]
 
 
-def frame(opcode: int, payload: bytes) -> bytes:
-    """Return one whole unmasked frame (RFC 6455 §5.2)."""
-    size = len(payload)
+@lru_cache(4096)
+def head(opcode: int, size: int) -> bytes:
+    """Return the header of a whole unmasked frame (RFC 6455 §5.2)."""
     if size < 126:
-        return bytes((0x80 | opcode, size)) + payload
+        return bytes((0x80 | opcode, size))
     if size < 65_536:
-        return bytes((0x80 | opcode, 126)) + size.to_bytes(2, "big") + payload
-    return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + payload
+        return bytes((0x80 | opcode, 126)) + size.to_bytes(2, "big")
+    return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big")
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """Return one whole unmasked frame."""
+    return head(opcode, len(payload)) + payload
 
 
 @dataclass(eq=False)

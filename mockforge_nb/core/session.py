@@ -32,6 +32,7 @@ from .events import (
     Returned,
     Run,
     Send,
+    SendAll,
     Untaken,
     Updated,
     WakeAt,
@@ -86,6 +87,11 @@ class Session:
         connection: What functions of the author's are given for the connection; None: there is none.
     """
 
+    __slots__ = (
+        "_connection", "_ended", "_feed", "_handling", "_later", "_next", "_open", "_out", "_outbox", "_player",
+        "_replies", "_shared", "_speech", "_stage", "_taken", "_wake", "plan", "who",
+    )  # fmt: skip  # ten thousand of them may be open
+
     def __init__(
         self, plan: Plan, who: Identity, shared: Shared | None = None, connection: Connected | None = None
     ) -> None:
@@ -131,7 +137,8 @@ class Session:
             else:
                 self._later.append(event)
             return []
-        out = self._out = []
+        out: list[Command] = []
+        self._out = out
         try:
             self._handle(event, now, out)
             while self._later:
@@ -142,6 +149,11 @@ class Session:
 
     def _handle(self, event: Event, now: float, out: list[Command]) -> None:
         kind = type(event)
+        if kind is Received and self._open:
+            self._receive(event, now, out)  # type: ignore[arg-type]  # as was just asked, at half the price
+            if not self._rests:
+                self._turn(now, out)
+            return
         if kind is Closed:
             self._open = False
             self._outbox.clear()
@@ -153,8 +165,6 @@ class Session:
             return
         if kind is Woke:
             self._wake = None
-        elif isinstance(event, Received):
-            self._receive(event.messages, now, out)
         elif isinstance(event, Pushed):
             self._push(event, now, out)
         elif isinstance(event, Returned):
@@ -212,18 +222,31 @@ class Session:
                 player.rule, player.context = -1, player.context or self._speech.context("template before")
         self._next = True
 
+    @property
+    def _rests(self) -> bool:
+        """Whether nothing runs, waits or is on its way, so that a turn would do nothing."""
+        return (
+            self._player is None
+            and self._feed is None
+            and not (self._replies or self._next or self._wake)
+            and self._outbox.direct
+        )
+
     def _idle(self) -> bool:
         player = self._player
         return (player is None or player.over) and self._feed is None and self._handling is None
 
     # What comes in
 
-    def _receive(self, messages: list[Message], now: float, out: list[Command]) -> None:
+    def _receive(self, event: Received, now: float, out: list[Command]) -> None:
         behaviour = self.plan.behaviour
         if isinstance(behaviour, Echo) and not (self.plan.rules or self._replies or self._next):
-            self._echo(messages, behaviour.prefix, now, out)
+            if self._outbox.direct and not self._outbox.ending and not behaviour.prefix:
+                out.append(SendAll(event.runs))
+            else:
+                self._echo(event.messages, behaviour.prefix, now, out)
             return
-        for message in messages:
+        for message in event.messages:
             if self._outbox.ending:
                 return
             try:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, NoReturn
-from urllib.parse import parse_qsl
 
 from mockforge_nb.errors import AuthorError, OptionError
 
@@ -29,13 +28,14 @@ from .events import (
     Returned,
     Run,
     Send,
+    SendAll,
     WakeAt,
     Woke,
 )
 from .identity import Identity
 from .journal import Journal
 from .log import HANDSHAKE, IN, OUT, Log
-from .message import ABORT, Message
+from .message import ABORT
 from .plan import Replay
 from .record import ConnectionRecord
 from .rooms import Rooms
@@ -117,9 +117,8 @@ class Simulation:
         record = ConnectionRecord(
             number, self._path, self._query, remote=f"simulated:{number}", opened_ns=self.log.started_ns
         )
-        query = dict(parse_qsl(self._query, keep_blank_values=True))
         peer = Peer(self, record)
-        who = Identity(self._seed, self._path, number, self._params, query)
+        who = Identity(self._seed, self._path, number, self._params, self._query)
         peer.session = Session(self._route.plan, who, self._route.shared, self.connect(peer))
         peer.journal = Journal(self.log, record, peer.session, 0.0)
         self.connections.append(peer)
@@ -137,8 +136,8 @@ class Simulation:
             peer.journal.close(self.now, OUT, 1000, "")
             self._end(peer, 1000, "")
             return
-        time = peer.journal.add(self.now, IN, said.opcode, said.payload)
-        peer.tell(Received([Message(said.payload, said.opcode, connection=peer.record.number, time=time)]))
+        runs = [(said.opcode, [said.payload])]
+        peer.tell(Received(runs, peer.record.number, peer.journal.all(self.now, IN, runs)))
 
     def carry_out(self, peer: Peer, command: Command) -> None:
         """Do what a session says."""
@@ -154,6 +153,8 @@ class Simulation:
         elif isinstance(command, WakeAt):
             peer.wake = max(now, command.time)
             heapq.heappush(self._ahead, (peer.wake, next(self._order), peer, Woke()))
+        elif isinstance(command, SendAll):
+            peer.journal.all(now, OUT, command.runs)
         elif isinstance(command, Send):
             peer.journal.sent(now, command)
         elif isinstance(command, Burst):

@@ -22,6 +22,8 @@ class Speech:
         script_ms: The script's time, at which ``{{now}}`` and the traffic stand under a clock.
     """
 
+    __slots__ = ("_contexts", "_plan", "_shared", "_who", "_word", "script_ms", "state")
+
     def __init__(self, plan: Plan, who: Identity, shared: Shared) -> None:
         self.state: dict[str, Any] = {}
         self.script_ms = 0.0
@@ -45,8 +47,8 @@ class Speech:
         return Context(
             key=(who.seed, who.path, 0 if shared else who.number, purpose),
             path=dict(who.params),
-            query=dict(who.query),
-            headers=dict(who.headers),
+            query=who.asked,
+            headers={name.lower(): value for name, value in who.headers},
             connection=who.number,
             names=self._plan.names,
             state=self.state,

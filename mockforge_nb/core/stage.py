@@ -16,6 +16,8 @@ from .speech import Speech
 class Stage:
     """Where the players of one connection play: they send into one outbox and speak with one voice."""
 
+    __slots__ = ("_outbox", "_speech")
+
     def __init__(self, outbox: Outbox, speech: Speech) -> None:
         self._outbox = outbox
         self._speech = speech

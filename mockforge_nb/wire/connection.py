@@ -32,7 +32,9 @@ from mockforge_nb.core.events import (
     Received,
     Resumed,
     Run,
+    Runs,
     Send,
+    SendAll,
     Untaken,
     WakeAt,
     Woke,
@@ -40,7 +42,7 @@ from mockforge_nb.core.events import (
 from mockforge_nb.core.journal import Journal
 from mockforge_nb.core.log import HANDSHAKE, IN, OUT
 from mockforge_nb.core.message import ABORT, CLOSE, PING, PONG, Message
-from mockforge_nb.core.program import frame
+from mockforge_nb.core.program import head
 from mockforge_nb.core.record import ConnectionRecord
 from mockforge_nb.core.session import Session
 from mockforge_nb.errors import ConnectionClosedError
@@ -83,6 +85,13 @@ class Connection(asyncio.Protocol):
         wake_at: The time that the session wants to be woken at, for `Timers`.
     """
 
+    __slots__ = (
+        "_aborted", "_close_in", "_close_out", "_deadline", "_ending", "_failed", "_frames", "_handshake", "_held",
+        "_lost", "_out", "_pings", "_protocol", "_refused", "_room", "_sends", "_stalls", "_tasks", "_transport",
+        "_unread", "_unsent", "_write_paused", "handle", "inbox", "journal", "listener", "record", "route", "session",
+        "wake_at",
+    )  # fmt: skip  # ten thousand of them may be open
+
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self.record: ConnectionRecord | None = None
@@ -94,14 +103,13 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._protocol = ServerProtocol(logger=_SILENT)
         self._handshake = Handshake(self._protocol, listener)
-        self._frames: FrameReader  # once the handshake is done
+        self._frames: FrameReader  # this and the journal: once the handshake is done
+        self.journal: Journal
         self._tasks: Tasks | None = None
         self._room: list[asyncio.Future[None]] = []  # of those who wait until more can be sent
         self._pings: dict[bytes, tuple[float, asyncio.Future[float]]] = {}
         self._sends = 0
-        self.journal: Journal  # once the handshake is done
         self._refused = False
-        self._messages: list[Message] = []  # came, and the session was not told yet
         self._out: list[bytes | memoryview] = []
         self._held = self._write_paused = self._unread = False
         self._aborted = self._lost = False
@@ -159,8 +167,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
         self._lost = True
         self.listener.sockets.discard(self)
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._in_time()
         if self.record is None:
             self._handshake.end()
             self._knocked()
@@ -208,13 +215,15 @@ class Connection(asyncio.Protocol):
             self.listener.failed(Failed(error if isinstance(error, Exception) else no_exit(error)), self)
             self._say_close(1011, "the mock failed")
             return
-        for command in commands:
-            self._carry_out(command)
+        if commands:
+            now = monotonic()
+            for command in commands:
+                self._carry_out(command, now)
 
-    def _carry_out(self, command: Command) -> None:
-        if isinstance(command, Send | Burst | Close | Drop):
+    def _carry_out(self, command: Command, now: float) -> None:
+        if isinstance(command, (SendAll, Send, Burst, Close, Drop)):
             if self.open:
-                self._say(command)
+                self._say(command, now)
         elif isinstance(command, WakeAt):
             self.listener.timers.at(command.time, self)
         elif isinstance(command, Deliver):
@@ -230,13 +239,19 @@ class Connection(asyncio.Protocol):
         else:
             self._do(command)
 
-    def _say(self, command: Send | Burst | Close | Drop) -> None:
+    def _say(self, command: SendAll | Send | Burst | Close | Drop, now: float) -> None:
+        out = self._out
         if isinstance(command, Send):
-            self._out.append(frame(command.opcode, command.payload))
-            self.journal.sent(monotonic(), command)
+            out += (head(command.opcode, len(command.payload)), command.payload)
+            self.journal.sent(now, command)
+        elif isinstance(command, SendAll):
+            for opcode, payloads in command.runs:
+                for payload in payloads:
+                    out += (head(opcode, len(payload)), payload)
+            self.journal.all(now, OUT, command.runs)
         elif isinstance(command, Burst):
-            self._out.append(command.frames)
-            self.journal.burst(monotonic(), command)
+            out.append(command.frames)
+            self.journal.burst(now, command)
         elif isinstance(command, Close):
             self._say_close(command.code, command.reason)
         else:
@@ -271,11 +286,18 @@ class Connection(asyncio.Protocol):
                 refused(self.listener, door.path, door.refused)
             elif door.request is not None:
                 self._let_in(door, door.request)
+                # It is in the record; the protocol's parser would hold it as long as the connection lives.
+                door.request.headers.clear()
             else:
                 return
-            if self._deadline is not None:
-                self._deadline.cancel()
+            self._in_time()
         self._collect()
+
+    def _in_time(self) -> None:
+        """Wait for nothing any more."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def _let_in(self, door: Handshake, request: Request) -> None:
         assert door.route is not None
@@ -291,16 +313,14 @@ class Connection(asyncio.Protocol):
         self.journal.add(monotonic(), IN, HANDSHAKE, f"GET {request.path} 101 Switching Protocols".encode())
         self._collect()
         self.listener.opened(self)
-        door.request = None  # its headers are in the record
         self._ask(Opened())
 
     def _read(self) -> None:
         """Take the frames that came; what they are answered is in `_out`, in their order."""
         while not self._protocol.eof_sent:
+            # Answered before anything else is looked at: that may end the connection, or be answered itself.
             self._came(self._frames.ordinary())
-            # Before anything else is looked at: it may end the connection, or be answered itself.
-            self._answer()
-            others = self._frames.other()
+            others = self._frames.other() if self._frames.more else None
             if others is None:
                 return
             for one in others:
@@ -309,7 +329,7 @@ class Connection(asyncio.Protocol):
                     time = self.journal.add(monotonic(), IN, opcode, data)
                     self._noticed(opcode, data, time)
                 elif opcode != CLOSE:
-                    self._came([(opcode, data)])
+                    self._came([(opcode, [data])])
                 if opcode == PING:
                     self.journal.add(monotonic(), OUT, PONG, data)
             self._collect()
@@ -327,17 +347,14 @@ class Connection(asyncio.Protocol):
         if self.inbox is not None:
             self.inbox.put(Message(data, opcode, connection=self.journal.record.number, time=time))
 
-    def _came(self, messages: list[tuple[int, bytes]]) -> None:
-        for opcode, payload in messages:
-            time = self.journal.add(monotonic(), IN, opcode, payload)
-            self._messages.append(Message(payload, opcode, connection=self.journal.record.number, time=time))
-
-    def _answer(self) -> None:
-        """Tell the session of the messages that came, all at once."""
-        if self._messages:
-            messages, self._messages = self._messages, []
-            self._ask(Received(messages))
-            self.listener.arrived(self, messages)
+    def _came(self, runs: Runs) -> None:
+        """Log messages, tell the session of them, all at once, and then those who wait for one."""
+        if runs:
+            time = self.journal.all(monotonic(), IN, runs)
+            received = Received(runs, self.journal.record.number, time)
+            self._ask(received)
+            if self.listener.waiting:
+                self.listener.arrived(received)
 
     # What goes out
 
@@ -463,8 +480,9 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         """Let the session end: nothing can be sent any more."""
         if self.session is not None:
-            for command in self.session.handle(Closed(), monotonic()):
-                self._carry_out(command)
+            now = monotonic()
+            for command in self.session.handle(Closed(), now):
+                self._carry_out(command, now)
         self.wake_at = None
         if self.inbox is not None:
             self.inbox.end()
@@ -486,8 +504,7 @@ class Connection(asyncio.Protocol):
 
     def _expect_end(self) -> None:
         """Give the peer time to take what was sent and to end the TCP connection."""
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._in_time()
         self._unsent, self._stalls = self._transport.get_write_buffer_size(), 0
         self._deadline = self.listener.loop.call_later(CLOSE_SECONDS, self._overdue)
 

@@ -8,6 +8,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from mockforge_nb.core.events import Runs
 from mockforge_nb.core.message import BINARY, TEXT
 
 try:
@@ -16,6 +17,9 @@ except ImportError:  # no C extension for this platform
     from websockets.utils import apply_mask
 
 OPCODES = frozenset(Opcode)
+VIEWED = 1024
+"""From which size on a payload is unmasked through a view."""
+
 WHOLE_TEXT = 0x80 | TEXT
 WHOLE_BINARY = 0x80 | BINARY
 
@@ -34,12 +38,13 @@ class FrameReader:
         most: The largest message, in bytes.
     """
 
-    __slots__ = ("_buffer", "_decoder", "_joined", "_most", "_need", "_opcode", "_protocol")
+    __slots__ = ("_buffer", "_decoder", "_fresh", "_joined", "_most", "_need", "_opcode", "_protocol")
 
     def __init__(self, protocol: ServerProtocol, most: int) -> None:
         self._protocol = protocol
         self._most = most
-        self._buffer = bytearray()
+        self._buffer = bytearray()  # what is kept of earlier reads
+        self._fresh = b""  # what just came, if nothing is kept
         self._need = 0  # how long the buffer is once its first frame is whole, as far as that is known
         # Fragments are joined as they come: a list would let empty ones take memory without end.
         self._joined = bytearray()
@@ -48,37 +53,68 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """Take what was read from the socket."""
-        self._buffer += data
+        if self._buffer or self._fresh:
+            self._keep()
+            self._buffer += data
+        else:
+            self._fresh = data
 
-    def ordinary(self) -> list[tuple[int, bytes]]:
-        """Take the ordinary messages at the front, as opcode and payload; the text is valid UTF-8."""
-        found: list[tuple[int, bytes]] = []
-        buffer = self._buffer
+    def _keep(self) -> None:
+        """Put what was not looked at yet to what is kept."""
+        if self._fresh:
+            self._buffer += self._fresh
+            self._fresh = b""
+
+    @property
+    def more(self) -> bool:
+        """Whether something is left that `ordinary` did not take."""
+        return bool(self._buffer)
+
+    def ordinary(self) -> Runs:
+        """Take the ordinary messages at the front; the text is valid UTF-8.
+
+        What just came is read where it lies; only what is left of it is copied to what is kept.
+        """
+        found: Runs = []
+        fresh = self._fresh
+        buffer: bytes | bytearray = fresh or self._buffer
         end = len(buffer)
         if end < self._need or self._protocol.state is not OPEN or self._protocol.current_size is not None:
+            self._keep()
             return found
-        at = 0
-        with memoryview(buffer) as view:
-            while end - at >= 6:
-                head, size = buffer[at], buffer[at + 1] - 128
-                start = at + 6
-                if (head != WHOLE_TEXT and head != WHOLE_BINARY) or size < 0:
+        at = last = 0
+        payloads: list[bytes] = []
+        while end - at >= 6:
+            opening, size = buffer[at], buffer[at + 1] - 128
+            start = at + 6
+            if (opening != WHOLE_TEXT and opening != WHOLE_BINARY) or size < 0:
+                break
+            if size > 125:
+                start += 2 if size == 126 else 8
+                if start > end:
                     break
-                if size > 125:
-                    start += 2 if size == 126 else 8
-                    if start > end:
-                        break
-                    size = int.from_bytes(view[at + 2 : start - 4], "big")
-                stop = start + size
-                if stop > end or size > self._most:
-                    break
-                payload = apply_mask(view[start:stop], buffer[start - 4 : start])
-                if head == WHOLE_TEXT and not payload.isascii() and not _is_utf8(payload):
-                    break
-                found.append((head & 15, payload))
-                at = stop
+                size = int.from_bytes(buffer[at + 2 : start - 4], "big")
+            stop = start + size
+            if stop > end or size > self._most:
+                break
+            # A slice copies; of a large payload that costs more than a view of it.
+            payload = apply_mask(
+                buffer[start:stop] if size < VIEWED else memoryview(buffer)[start:stop], buffer[start - 4 : start]
+            )
+            if opening == WHOLE_TEXT and not payload.isascii() and not _is_utf8(payload):
+                break
+            if opening != last:
+                last, payloads = opening, []
+                found.append((opening & 15, payloads))
+            payloads.append(payload)
+            at = stop
+        if fresh:
+            self._fresh = b""
+            if at < end:
+                self._buffer += memoryview(fresh)[at:] if at else fresh
+        elif at:
+            del self._buffer[:at]
         if at:
-            del buffer[:at]
             self._need = 0
         return found
 
@@ -147,6 +183,7 @@ class FrameReader:
 
     def rest(self) -> bytes:
         """Take all there is, and forget what was joined."""
+        self._keep()
         rest = bytes(self._buffer)
         self._buffer.clear()
         self._joined.clear()

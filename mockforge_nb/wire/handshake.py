@@ -5,7 +5,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
@@ -139,8 +138,8 @@ class Handshake:
             path=record.path,
             number=self._listener.next_on_path(record.path),
             params=self.params,
-            query=dict(parse_qsl(record.query, keep_blank_values=True)),
-            headers={name.lower(): value for name, value in record.headers},
+            query=record.query,
+            headers=record.headers,
             epoch_ns=self._listener.epoch_ns,
         )
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Literal
 
-from mockforge_nb.core.events import Event, Failed, Updated
+from mockforge_nb.core.events import Event, Failed, Received, Updated
 from mockforge_nb.core.log import Log
 from mockforge_nb.core.message import Message
 from mockforge_nb.core.rooms import Rooms
@@ -255,11 +255,10 @@ class Listener:
         if not self.sockets:
             self._emptied.set()
 
-    def arrived(self, connection: Connection, messages: list[Message]) -> None:
+    def arrived(self, received: Received) -> None:
         """Show messages to those who wait for one."""
-        if self.waiting:
-            for message in messages:
-                self._offer(self.waiting, message)
+        for message in received.messages:
+            self._offer(self.waiting, message)
 
     def _offer(self, waiters: list[Waiter], what: object) -> None:
         for waiter in list(waiters):

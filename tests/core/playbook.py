@@ -14,12 +14,13 @@ from mockforge_nb.core.events import (
     Pushed,
     Received,
     Send,
+    SendAll,
     Updated,
     WakeAt,
     Woke,
 )
 from mockforge_nb.core.identity import Identity
-from mockforge_nb.core.message import TEXT, Message
+from mockforge_nb.core.message import TEXT
 from mockforge_nb.core.plan import Plan, Shared
 from mockforge_nb.core.session import Session
 
@@ -45,7 +46,7 @@ class Playbook:
         return self.tell(Opened())
 
     def receive(self, *texts: str) -> Playbook:
-        return self.tell(Received([Message(text.encode(), TEXT) for text in texts]))
+        return self.tell(Received([(TEXT, [text.encode() for text in texts])]))
 
     def push(self, text: str) -> Playbook:
         return self.tell(Pushed(TEXT, text.encode()))
@@ -63,8 +64,8 @@ class Playbook:
                 self.wake = command.time
             elif isinstance(command, Close):
                 self.closed = command.code
-            elif isinstance(command, (Send, Burst)):
-                self.rows.append(command)
+            elif isinstance(command, (Send, SendAll, Burst)):
+                self.rows += [*ones(command)] if isinstance(command, SendAll) else [command]
                 self.sent += [(round(self.now * 1000, 6), text) for text in texts(command)]
         return self
 
@@ -83,7 +84,13 @@ class Playbook:
         return [text for _, text in self.sent]
 
 
-def texts(command: Send | Burst) -> Iterable[str]:
+def ones(command: SendAll) -> Iterable[Send]:
+    return (Send(opcode, payload) for opcode, payloads in command.runs for payload in payloads)
+
+
+def texts(command: Send | SendAll | Burst) -> Iterable[str]:
+    if isinstance(command, SendAll):
+        return [text for one in ones(command) for text in texts(one)]
     if isinstance(command, Send):
         return [command.payload.decode(errors="replace")]
     payloads = command.program.payloads(command.first, command.last)

@@ -18,7 +18,7 @@ from mockforge_nb.core.events import (
     Woke,
 )
 from mockforge_nb.core.jsonl import parse
-from mockforge_nb.core.message import BINARY, Message
+from mockforge_nb.core.message import BINARY, TEXT
 from mockforge_nb.core.plan import Echo, Plan, Replay, Shared
 from mockforge_nb.core.program import BLOCK_BYTES, Payload, Program, Step
 
@@ -48,7 +48,7 @@ def test_echo_answers_a_read_with_its_messages_in_order() -> None:
 
 def test_echo_keeps_the_opcode_and_puts_the_prefix_before_text_and_bytes() -> None:
     book = Playbook(Plan(Echo("> "))).open()
-    book.tell(Received([Message(b"\xff\x00", BINARY), Message(b"t")]))
+    book.tell(Received([(BINARY, [b"\xff\x00"]), (TEXT, [b"t"])]))
     assert [(s.opcode, s.payload) for s in of(book.commands, Send)] == [(2, b"> \xff\x00"), (1, b"> t")]
 
 
