@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
-from websockets.http11 import Request
-from websockets.protocol import OPEN
-from websockets.server import ServerProtocol
+from websockets.protocol import OPEN, Protocol
 
 from mockforge_nb.core.events import (
     Await,
@@ -50,6 +47,7 @@ from mockforge_nb.errors import ConnectionClosedError
 from .frames import FrameReader
 from .handshake import Handshake, refused
 from .inbox import Inbox
+from .request import Asked
 from .tasks import Tasks, no_exit
 
 if TYPE_CHECKING:
@@ -65,12 +63,6 @@ STALLS = 10
 
 SENDS_PER_TURN = 64
 """After how many awaited sends others have their turn, though the client takes all."""
-
-# Frames and handshakes are rows of the traffic; a library's log on stderr would land in some notebook cell.
-_SILENT = logging.getLogger("mockforge_nb.wire")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
-_SILENT.setLevel(logging.CRITICAL)
 
 
 class Connection(asyncio.Protocol):
@@ -101,9 +93,9 @@ class Connection(asyncio.Protocol):
         self.inbox: Inbox | None = None
         self.wake_at: float | None = None
         self._transport: asyncio.Transport
-        self._protocol = ServerProtocol(logger=_SILENT)
-        self._handshake = Handshake(self._protocol, listener)
-        self._frames: FrameReader  # this and the journal: once the handshake is done
+        self._handshake: Handshake | None = Handshake(listener)  # until it is done
+        self._protocol: Protocol  # this, what reads frames, and the journal: from then on
+        self._frames: FrameReader
         self.journal: Journal
         self._tasks: Tasks | None = None
         self._room: list[asyncio.Future[None]] = []  # of those who wait until more can be sent
@@ -144,18 +136,18 @@ class Connection(asyncio.Protocol):
         self._deadline = self.listener.loop.call_later(self.listener.handshake_seconds, self._late)
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
-        if self.record is None:
+        if self._handshake is not None:
             data = self._handshake.receive(data)
-            self._knocked()
+            self._knocked(self._handshake)
         if data and not self._protocol.eof_sent:
             self._frames.feed(data)
             self._read()
         self._flush()
 
     def eof_received(self) -> None:  # noqa: D102
-        if self.record is None:
+        if self._handshake is not None:
             self._handshake.end()
-            self._knocked()
+            self._knocked(self._handshake)
         else:
             if not self._protocol.eof_sent:
                 self._protocol.receive_data(self._frames.rest())
@@ -168,10 +160,10 @@ class Connection(asyncio.Protocol):
         self._lost = True
         self.listener.sockets.discard(self)
         self._in_time()
-        if self.record is None:
+        if self._handshake is not None:
             self._handshake.end()
-            self._knocked()
-        else:
+            self._knocked(self._handshake)
+        elif self.record is not None:
             self._ended(self.record)
             self._let_send()
             self._frames.rest()
@@ -277,21 +269,18 @@ class Connection(asyncio.Protocol):
 
     # What comes in
 
-    def _knocked(self) -> None:
+    def _knocked(self, door: Handshake) -> None:
         """Let the peer in, once the handshake says so, or log why not."""
-        door = self._handshake
-        if self.record is None and not self._refused:
-            if door.refused:
-                self._refused = True
-                refused(self.listener, door.path, door.refused)
-            elif door.request is not None:
-                self._let_in(door, door.request)
-                # It is in the record; the protocol's parser would hold it as long as the connection lives.
-                door.request.headers.clear()
-            else:
-                return
+        if door.refused and not self._refused:
+            self._refused = True
+            refused(self.listener, door.path, door.refused)
             self._in_time()
-        self._collect()
+        elif door.asked is not None and not door.refused:
+            self._in_time()
+            self._let_in(door, door.asked)
+        if door.protocol is not None:
+            self._protocol = door.protocol
+            self._collect()
 
     def _in_time(self) -> None:
         """Wait for nothing any more."""
@@ -299,8 +288,10 @@ class Connection(asyncio.Protocol):
             self._deadline.cancel()
             self._deadline = None
 
-    def _let_in(self, door: Handshake, request: Request) -> None:
+    def _let_in(self, door: Handshake, asked: Asked) -> None:
         assert door.route is not None
+        assert door.protocol is not None
+        self._handshake, self._protocol = None, door.protocol
         self.record = record = door.record(self._transport.get_extra_info("peername") or ("", 0))
         self.route = route = door.route
         self._protocol.max_message_size = route.plan.message_bytes
@@ -310,7 +301,7 @@ class Connection(asyncio.Protocol):
         self.journal = Journal(self.listener.log, record, self.session, self.listener.started)
         record.opened_ns = self.session.time_ns(monotonic())
         self.listener.log.open(record)
-        self.journal.add(monotonic(), IN, HANDSHAKE, f"GET {request.path} 101 Switching Protocols".encode())
+        self.journal.add(monotonic(), IN, HANDSHAKE, f"GET {asked.target} 101 Switching Protocols".encode())
         self._collect()
         self.listener.opened(self)
         self._ask(Opened())
@@ -470,7 +461,11 @@ class Connection(asyncio.Protocol):
         """Read only while the session takes messages and the peer takes ours; and what ends the connection."""
         if self._transport.is_closing():
             return
-        if (self._held or self._write_paused or self._unread) and self._protocol.state is OPEN:
+        if (
+            self.session is not None
+            and (self._held or self._write_paused or self._unread)
+            and self._protocol.state is OPEN
+        ):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
@@ -519,8 +514,9 @@ class Connection(asyncio.Protocol):
 
     def _late(self) -> None:
         """End a TCP connection that sent no handshake in time."""
-        self._handshake.late()
-        self._knocked()
+        if self._handshake is not None:
+            self._handshake.late()
+            self._knocked(self._handshake)
         self._transport.abort()
 
     async def cancel(self, seconds: float) -> None:

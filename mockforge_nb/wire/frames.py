@@ -5,8 +5,7 @@ from __future__ import annotations
 import codecs
 
 from websockets.frames import Frame, Opcode
-from websockets.protocol import OPEN
-from websockets.server import ServerProtocol
+from websockets.protocol import OPEN, Protocol
 
 from mockforge_nb.core.events import Runs
 from mockforge_nb.core.message import BINARY, TEXT
@@ -30,8 +29,8 @@ class FrameReader:
     """Hands out what came, in the order of the wire.
 
     Nearly every frame is a whole, masked, uncompressed message, which takes a few operations to read. Whatever else
-    comes (control frames, fragments, anything malformed) is for `ServerProtocol`, the authority on the protocol. It
-    is given one whole frame at a time, so that what it answers stands between the right messages.
+    comes (control frames, fragments, anything malformed) is for `websockets`, the authority on the protocol. It is
+    given one whole frame at a time, so that what it answers stands between the right messages.
 
     Args:
         protocol: Who reads the frames that are not ordinary.
@@ -40,7 +39,7 @@ class FrameReader:
 
     __slots__ = ("_buffer", "_decoder", "_fresh", "_joined", "_most", "_need", "_opcode", "_protocol")
 
-    def __init__(self, protocol: ServerProtocol, most: int) -> None:
+    def __init__(self, protocol: Protocol, most: int) -> None:
         self._protocol = protocol
         self._most = most
         self._buffer = bytearray()  # what is kept of earlier reads

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from websockets.http11 import Request
+from websockets.protocol import OPEN, SERVER, Protocol
 from websockets.server import ServerProtocol
 
 from mockforge_nb.core.identity import Identity
 from mockforge_nb.core.log import HANDSHAKE, IN
 from mockforge_nb.core.record import ConnectionRecord
+
+from .request import END, Asked, ordinary
 
 if TYPE_CHECKING:
     from mockforge_nb.core.plan import Plan
@@ -19,27 +23,33 @@ if TYPE_CHECKING:
 
     from .listener import Listener
 
-END = b"\r\n\r\n"
 TLS_HANDSHAKE = 0x16
 """The first byte of a TLS connection (RFC 8446 §5.1)."""
 
+# Frames and handshakes are rows of the traffic; a library's log on stderr would land in some notebook cell.
+SILENT = logging.getLogger("mockforge_nb.wire")
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
+SILENT.setLevel(logging.CRITICAL)
+
 
 class Handshake:
-    """Reads a request and answers it by `protocol`.
+    """Reads a request and answers it: an ordinary one by itself, any other by `websockets`.
 
     Attributes:
-        request: The request, once it is whole and one of HTTP.
+        protocol: Who speaks for the connection then.
+        asked: The request, once it is whole and one of HTTP.
         route: Whose plan the connection will follow, and `params`, its path's parameters; None: there is none.
         refused: Why there is no connection, in a line for the traffic; empty: it is not refused.
     """
 
-    __slots__ = ("_listener", "_protocol", "_tail", "params", "refused", "request", "route")
+    __slots__ = ("_listener", "_tail", "asked", "params", "protocol", "refused", "route")
 
-    def __init__(self, protocol: ServerProtocol, listener: Listener) -> None:
-        self._protocol = protocol
+    def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._tail: bytes | None = None  # the last bytes that came; None: nothing did
-        self.request: Request | None = None
+        self.protocol: Protocol | None = None
+        self.asked: Asked | None = None
         self.route: Route | None = None
         self.params: dict[str, str] = {}
         self.refused = ""
@@ -51,62 +61,88 @@ class Handshake:
         """
         if self.refused:
             return b""
-        if self._tail is None and data[0] == TLS_HANDSHAKE:
-            self._refuse(HTTPStatus.BAD_REQUEST, "a TLS handshake; this port speaks ws://, not wss://")
-            return b""
+        if self._tail is None:
+            read = ordinary(data)
+            if read is not None and self._let_in(*read[:2]):
+                return data[read[2] :]
+            if data[0] == TLS_HANDSHAKE:
+                self._refuse(HTTPStatus.BAD_REQUEST, "a TLS handshake; this port speaks ws://, not wss://")
+                return b""
         tail = self._tail or b""
         found = (tail + data).find(END)
         end = len(data) if found < 0 else found + len(END) - len(tail)
         self._tail = (tail + data)[-3:]
-        self._protocol.receive_data(data[:end])
-        for event in self._protocol.events_received():
+        protocol = self._server()
+        protocol.receive_data(data[:end])
+        for event in protocol.events_received():
             if isinstance(event, Request):
-                self.request = event
-                self._answer(event)
+                self.asked = Asked(event.path, tuple(event.headers.raw_items()))
+                self._answer(protocol, event, self.asked)
         self._failed()
         return b"" if self.refused else data[end:]
+
+    def _let_in(self, asked: Asked, answer: bytes) -> bool:
+        """Answer an ordinary request, if there is a plan and a place for it; return whether there is."""
+        found = self._listener.routes.find(asked.path)
+        if found is None or self._listener.full():
+            return False
+        self.asked, (self.route, self.params) = asked, found
+        self.protocol = Protocol(SERVER, state=OPEN, logger=SILENT)
+        self.protocol.writes.append(answer)
+        return True
+
+    def _server(self) -> ServerProtocol:
+        """Return the protocol that judges requests."""
+        if self.protocol is None:
+            self.protocol = ServerProtocol(logger=SILENT)
+        assert isinstance(self.protocol, ServerProtocol)
+        return self.protocol
 
     def end(self) -> None:
         """Take note that the peer sends no more."""
         if not self.refused:
-            self._protocol.receive_eof()
+            self._server().receive_eof()
             self._failed()
 
     def _failed(self) -> None:
         """Take note of a request that the protocol could not read."""
-        failure = self._protocol.handshake_exc
+        protocol = self._server()
+        failure = protocol.handshake_exc
         if failure is None or self.refused:
             return
         self.refused = str(failure.__cause__ or failure)
-        if self._protocol.writes and not self._protocol.writes[0] and not self._protocol.reader.eof:
+        if protocol.writes and not protocol.writes[0] and not protocol.reader.eof:
             # It ends the connection without a word.
             text = f"This is no WebSocket handshake: {self.refused}.\n"
-            self._protocol.writes.insert(0, self._protocol.reject(HTTPStatus.BAD_REQUEST, text).serialize())
+            protocol.writes.insert(0, protocol.reject(HTTPStatus.BAD_REQUEST, text).serialize())
 
-    def _answer(self, request: Request) -> None:
-        path = request.path.partition("?")[0]
+    def _answer(self, protocol: ServerProtocol, request: Request, asked: Asked) -> None:
         listener = self._listener
-        found = listener.routes.find(path)
+        found = listener.routes.find(asked.path)
         if found is None:
-            self._refuse(HTTPStatus.NOT_FOUND, listener.routes.missing(path))
+            self._refuse(HTTPStatus.NOT_FOUND, listener.routes.missing(asked.path))
             return
         self.route, self.params = found
-        response = self._protocol.accept(request)
+        response = protocol.accept(request)
         if response.status_code == 101 and listener.full():
             busy = f"This mock takes {listener.most} connections, and they are open."
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, busy)
             return
-        self._protocol.send_response(response)
+        protocol.send_response(response)
         if response.status_code != 101:
             self.refused = f"{request.method} {request.path} {response.status_code} {response.reason_phrase}"
+        # It is in the record; the protocol's parser would hold it as long as the connection lives.
+        request.headers.clear()
 
     def _refuse(self, status: HTTPStatus, text: str) -> None:
-        self._protocol.send_response(self._protocol.reject(status, f"{text}\n"))
-        asked = self.request
-        self.refused = text if asked is None else f"{asked.method} {asked.path} {status.value} {status.phrase}"
+        protocol = self._server()
+        protocol.send_response(protocol.reject(status, f"{text}\n"))
+        asked = self.asked
+        self.refused = text if asked is None else f"GET {asked.target} {status.value} {status.phrase}"
 
     def late(self) -> None:
         """Take note that the request did not come in time."""
+        self._server()
         self.refused = self.refused or "no handshake in time"
 
     # Who was let in
@@ -114,20 +150,19 @@ class Handshake:
     @property
     def path(self) -> str:
         """The request's path; empty: there was none."""
-        return self.request.path.partition("?")[0] if self.request is not None else ""
+        return self.asked.path if self.asked is not None else ""
 
     def record(self, peer: tuple[Any, ...]) -> ConnectionRecord:
         """Return the log's entry of the connection."""
-        assert self.request is not None
-        headers = self.request.headers
+        asked = self.asked
+        assert asked is not None
         host, port = peer[:2]
         return ConnectionRecord(
             number=self._listener.next_number(),
-            path=self.path,
-            query=self.request.path.partition("?")[2],
-            headers=tuple(headers.raw_items()),
-            subprotocols=tuple(p.strip() for v in headers.get_all("Sec-WebSocket-Protocol") for p in v.split(",")),
-            subprotocol=self._protocol.subprotocol,
+            path=asked.path,
+            query=asked.target.partition("?")[2],
+            headers=asked.headers,
+            subprotocols=asked.subprotocols,
             remote=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         )
 

@@ -12,6 +12,9 @@ from mockforge_nb.errors import ConnectionClosedError
 
 from .pump import Pump
 
+GRACE_SECONDS = 0.05
+"""How long a handler has to see that its connection is closed, before it is cancelled."""
+
 
 class Tasks:
     """Runs them on the loop, and tells the session what they return or raise.
@@ -82,12 +85,14 @@ class Tasks:
             closing.add_done_callback(lambda _: self._running.pop(closing, None))
 
     async def cancel(self, seconds: float) -> None:
-        """Cancel whatever still runs, and give it so long to end."""
-        tasks = list(self._running.values())
-        for task in tasks:
+        """Cancel what does not end by itself with its connection, and give it so long to do it."""
+        if not self._running:
+            return
+        _, late = await asyncio.wait(self._running.values(), timeout=GRACE_SECONDS)
+        for task in late:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
+        if late:
+            await asyncio.wait(late, timeout=seconds)
 
     def __len__(self) -> int:
         return len(self._running)
