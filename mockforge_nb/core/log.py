@@ -56,6 +56,8 @@ _pack, _pack_head, _pack_size = _ROW.pack, _HEAD.pack, _SIZE.pack
 
 _CHUNK_BYTES = 2**20
 _MIN_CHUNK_BYTES = 16_384
+_LARGE = 1024
+"""From which size on, on average, payloads are kept as they are."""
 _ROW_COST = 128
 """What a row takes of its chunk beside its payload: it bounds a chunk to some 8,000 rows."""
 _STEP_COST = 32
@@ -71,34 +73,42 @@ class Chunk:
     Attributes:
         first: The number of its first row, from the log's last `clear()`.
         rows: The packed rows: a bytearray while it grows, bytes once it is full.
-        payloads: One a row while it grows, joined once it is full, None once they are forgotten.
+        payloads: One a row: a list while it grows, joined or a tuple once it is full, None once they are forgotten.
+        size: How many bytes they have; 0: it grows.
         bursts: For each burst, the number in this chunk of the row after it and the packed row after it.
     """
 
-    __slots__ = ("bursts", "first", "kept", "payloads", "rows")
+    __slots__ = ("bursts", "first", "kept", "payloads", "rows", "size")
 
     def __init__(self, first: int) -> None:
         self.first = first
         self.rows: bytearray | bytes = bytearray()
-        self.payloads: list[bytes] | bytes | None = []
+        self.payloads: list[bytes] | tuple[bytes, ...] | bytes | None = []
         self.bursts: list[tuple[int, int]] = []
-        self.kept = 0
+        self.kept = self.size = 0
 
     def seal(self) -> int:
-        """Make it immutable; return how many bytes its payloads have."""
-        assert isinstance(self.payloads, list)
-        self.kept = len(self.payloads) - self.payloads.count(b"")
-        joined = b"".join(self.payloads)
-        self.payloads = joined
+        """Make it immutable; return how many bytes its payloads have.
+
+        Small ones are joined, as each would take 33 bytes of its own. Large ones stay as they are: what an echo or a
+        broadcast sent is then one object in several rows, and copying them would cost more than the rest of the log.
+        """
+        payloads = self.payloads
+        assert isinstance(payloads, list)
+        self.kept = len(payloads) - payloads.count(b"")
+        self.size = sum(map(len, payloads))
+        self.payloads = tuple(payloads) if self.size > _LARGE * len(payloads) else b"".join(payloads)
         self.rows = bytes(self.rows)
-        return len(joined)
+        return self.size
 
     def snapshot(self) -> tuple[bytes, bytes | None]:
         """Return the packed rows and at least their payloads, joined; None: forgotten. For any thread."""
         rows = bytes(self.rows)
         payloads = self.payloads
         # A copy, because join() does not bear a list that grows.
-        return rows, b"".join(payloads.copy()) if isinstance(payloads, list) else payloads
+        if isinstance(payloads, list):
+            payloads = payloads.copy()
+        return rows, payloads if payloads is None or isinstance(payloads, bytes) else b"".join(payloads)
 
     def packed_index(self, row: int) -> tuple[int, int]:
         """Return where row number `row` of this chunk is packed, and the number of the first row packed there."""
@@ -154,8 +164,7 @@ class Rows:
         self._held += self.chunk.seal()
         while self._held > self._bound:
             oldest = self.chunks[self.gone]
-            assert isinstance(oldest.payloads, bytes)
-            self._held -= len(oldest.payloads)
+            self._held -= oldest.size
             self.forgotten += oldest.kept
             oldest.payloads = None
             self.gone += 1
@@ -424,7 +433,7 @@ class Log:
                 row += size
                 continue
             if row >= start and direction == IN and opcode in (TEXT, BINARY):
-                payload = payloads[index] if isinstance(payloads, list) else payloads[offset : offset + size]
+                payload = payloads[offset : offset + size] if isinstance(payloads, bytes) else payloads[index]
                 found.append(Message(payload, opcode, connection=self.origins[origin].number, time=time))
             offset += size
             row += 1

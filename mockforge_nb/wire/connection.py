@@ -61,11 +61,14 @@ CLOSE_SECONDS = 1.0
 STALLS = 10
 """How many times `CLOSE_SECONDS` a peer may take nothing of what was sent before the close."""
 
+VIEWED_READ = 16_384
+"""From which size on what was read is not copied before it is looked at."""
+
 SENDS_PER_TURN = 64
 """After how many awaited sends others have their turn, though the client takes all."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Feeds a Session with what comes in and carries out what it answers; all on the loop's thread.
 
     Attributes:
@@ -128,16 +131,24 @@ class Connection(asyncio.Protocol):
 
     # What the transport tells
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102  # asyncio.Protocol's
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102  # asyncio.BaseProtocol's
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass of it
         self.listener.sockets.add(self)
         if self.listener.stopped:
             self._transport.abort()
         self._deadline = self.listener.loop.call_later(self.listener.handshake_seconds, self._late)
 
-    def data_received(self, data: bytes) -> None:  # noqa: D102
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: D102  # asyncio.BufferedProtocol's
+        return self.listener.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:  # noqa: D102
+        # A large read stays where it is, and its payloads alone are copied; of a small one a copy is quicker to read.
+        view = self.listener.buffer[:nbytes]
+        self._received(view if nbytes > VIEWED_READ else bytes(view))
+
+    def _received(self, data: bytes | memoryview) -> None:
         if self._handshake is not None:
-            data = self._handshake.receive(data)
+            data = self._handshake.receive(bytes(data))
             self._knocked(self._handshake)
         if data and not self._protocol.eof_sent:
             self._frames.feed(data)
@@ -446,7 +457,12 @@ class Connection(asyncio.Protocol):
         if self._lost or self._transport.is_closing():
             return
         if out:
-            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+            if len(out) == 1:
+                self._transport.write(out[0])
+            elif len(out) < 16 and sum(map(len, out)) > VIEWED_READ:
+                self._transport.writelines(out)
+            else:
+                self._transport.write(b"".join(out))
         if self._ending:
             self._ending = False
             self._reading()

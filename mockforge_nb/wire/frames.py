@@ -43,15 +43,15 @@ class FrameReader:
         self._protocol = protocol
         self._most = most
         self._buffer = bytearray()  # what is kept of earlier reads
-        self._fresh = b""  # what just came, if nothing is kept
+        self._fresh: bytes | memoryview = b""  # what just came, if nothing is kept
         self._need = 0  # how long the buffer is once its first frame is whole, as far as that is known
         # Fragments are joined as they come: a list would let empty ones take memory without end.
         self._joined = bytearray()
         self._opcode = Opcode.TEXT
         self._decoder: codecs.IncrementalDecoder | None = None
 
-    def feed(self, data: bytes) -> None:
-        """Take what was read from the socket."""
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take what was read from the socket; `ordinary` or `other` is called before it is overwritten."""
         if self._buffer or self._fresh:
             self._keep()
             self._buffer += data
@@ -76,7 +76,7 @@ class FrameReader:
         """
         found: Runs = []
         fresh = self._fresh
-        buffer: bytes | bytearray = fresh or self._buffer
+        buffer: bytes | bytearray | memoryview = fresh or self._buffer
         end = len(buffer)
         if end < self._need or self._protocol.state is not OPEN or self._protocol.current_size is not None:
             self._keep()
@@ -98,7 +98,7 @@ class FrameReader:
                 break
             # A slice copies; of a large payload that costs more than a view of it.
             payload = apply_mask(
-                buffer[start:stop] if size < VIEWED else memoryview(buffer)[start:stop], buffer[start - 4 : start]
+                buffer[start:stop] if size < VIEWED else memoryview(buffer)[start:stop], bytes(buffer[start - 4 : start])
             )
             if opening == WHOLE_TEXT and not payload.isascii() and not _is_utf8(payload):
                 break

@@ -28,6 +28,8 @@ from .timers import Timers
 
 BACKLOG = 4096
 FREE_PORT_TRIES = 10
+READ_BYTES = 2**18
+"""How much is read at once; one buffer for all connections, as what came is looked at before the next read."""
 STOP_SECONDS = 0.5
 """How long the peers have to answer the closing handshake when the server stops."""
 KEPT_UNTAKEN = 100
@@ -169,6 +171,7 @@ class Listener:
         self.rooms: Rooms[Connection] = Rooms()
         self.connections: list[Connection] = []
         self.sockets: set[Connection] = set()
+        self.buffer = memoryview(bytearray(READ_BYTES))
         self.listening: list[socket.socket] = []
         self.waiting: list[Waiter] = []
         self.waiting_for_connections: list[Waiter] = []
