@@ -236,7 +236,9 @@ class Listener:
 
     def full(self) -> bool:
         """Return whether as many connections are open as may be."""
-        return self.most is not None and sum(each.open for each in self.sockets) >= self.most
+        if self.most is None or len(self.sockets) <= self.most:  # who asks has a socket, too
+            return False
+        return sum(each.open for each in self.sockets) >= self.most
 
     def next_number(self) -> int:
         """Return the number of the next connection, from 1."""
