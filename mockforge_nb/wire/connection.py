@@ -8,8 +8,6 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
-from websockets.protocol import OPEN, Protocol
-
 from mockforge_nb.core.events import (
     Await,
     Burst,
@@ -82,7 +80,7 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_aborted", "_close_in", "_close_out", "_deadline", "_ending", "_failed", "_frames", "_handshake", "_held",
-        "_lost", "_out", "_pings", "_protocol", "_refused", "_room", "_sends", "_stalls", "_tasks", "_transport",
+        "_lost", "_out", "_pings", "_refused", "_room", "_sends", "_stalls", "_tasks", "_transport",
         "_unread", "_unsent", "_write_paused", "handle", "inbox", "journal", "listener", "record", "route", "session",
         "wake_at",
     )  # fmt: skip  # ten thousand of them may be open
@@ -97,8 +95,7 @@ class Connection(asyncio.BufferedProtocol):
         self.wake_at: float | None = None
         self._transport: asyncio.Transport
         self._handshake: Handshake | None = Handshake(listener)  # until it is done
-        self._protocol: Protocol  # this, what reads frames, and the journal: from then on
-        self._frames: FrameReader
+        self._frames: FrameReader  # this and the journal: from then on
         self.journal: Journal
         self._tasks: Tasks | None = None
         self._room: list[asyncio.Future[None]] = []  # of those who wait until more can be sent
@@ -117,7 +114,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def open(self) -> bool:
         """Whether messages can be sent."""
-        return self.session is not None and not (self._lost or self._aborted) and self._protocol.state is OPEN
+        return self.session is not None and not (self._lost or self._aborted) and self._frames.open
 
     @property
     def full(self) -> bool:
@@ -150,7 +147,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._handshake is not None:
             data = self._handshake.receive(bytes(data))
             self._knocked(self._handshake)
-        if data and not self._protocol.eof_sent:
+        if data and not self._frames.ended:
             self._frames.feed(data)
             self._read()
         self._flush()
@@ -160,9 +157,10 @@ class Connection(asyncio.BufferedProtocol):
             self._handshake.end()
             self._knocked(self._handshake)
         else:
-            if not self._protocol.eof_sent:
-                self._protocol.receive_data(self._frames.rest())
-            self._protocol.receive_eof()
+            protocol = self._frames.library()
+            if not protocol.eof_sent:
+                protocol.receive_data(self._frames.rest())
+            protocol.receive_eof()
             self._collect()
         self._flush()
         self._expect_end()
@@ -289,9 +287,7 @@ class Connection(asyncio.BufferedProtocol):
         elif door.asked is not None and not door.refused:
             self._in_time()
             self._let_in(door, door.asked)
-        if door.protocol is not None:
-            self._protocol = door.protocol
-            self._collect()
+        self._collect()
 
     def _in_time(self) -> None:
         """Wait for nothing any more."""
@@ -301,12 +297,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def _let_in(self, door: Handshake, asked: Asked) -> None:
         assert door.route is not None
-        assert door.protocol is not None
-        self._handshake, self._protocol = None, door.protocol
+        self._handshake = None
         self.record = record = door.record(self._transport.get_extra_info("peername") or ("", 0))
         self.route = route = door.route
-        self._protocol.max_message_size = route.plan.message_bytes
-        self._frames = FrameReader(self._protocol, route.plan.message_bytes)
+        self._frames = FrameReader(route.plan.message_bytes, door.protocol)
+        if door.protocol is not None:
+            door.protocol.max_message_size = route.plan.message_bytes
+        elif door.answer:
+            self._out.append(door.answer)
         self.handle = self.listener.handle(self)
         self.session = Session(route.plan, door.identity(record, route.plan), route.shared, self.handle)
         self.journal = Journal(self.listener.log, record, self.session, self.listener.started)
@@ -319,7 +317,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _read(self) -> None:
         """Take the frames that came; what they are answered is in `_out`, in their order."""
-        while not self._protocol.eof_sent:
+        while not self._frames.ended:
             # Answered before anything else is looked at: that may end the connection, or be answered itself.
             self._came(self._frames.ordinary())
             others = self._frames.other() if self._frames.more else None
@@ -406,7 +404,7 @@ class Connection(asyncio.BufferedProtocol):
         waiting: asyncio.Future[float] = self.listener.loop.create_future()
         now = monotonic()
         self._pings[payload] = (now, waiting)
-        self._protocol.send_ping(payload)
+        self._frames.library().send_ping(payload)
         self.journal.add(now, OUT, PING, payload)
         self._collect()
         self._flush()
@@ -414,7 +412,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _say_close(self, code: int, reason: str) -> None:
         if self.open:
-            self._protocol.send_close(code, reason)
+            self._frames.library().send_close(code, reason)
             self._collect()
             self._expect_end()
 
@@ -433,7 +431,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _collect(self) -> None:
         """Take over what the protocol has to say, and log the close frames."""
-        protocol = self._protocol
+        protocol = self._frames.protocol if self._handshake is None else self._handshake.protocol
+        if protocol is None:
+            return
         for data in protocol.data_to_send():
             if data:
                 self._out.append(data)
@@ -477,11 +477,7 @@ class Connection(asyncio.BufferedProtocol):
         """Read only while the session takes messages and the peer takes ours; and what ends the connection."""
         if self._transport.is_closing():
             return
-        if (
-            self.session is not None
-            and (self._held or self._write_paused or self._unread)
-            and self._protocol.state is OPEN
-        ):
+        if self.session is not None and (self._held or self._write_paused or self._unread) and self._frames.open:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
@@ -504,8 +500,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _ended(self, record: ConnectionRecord) -> None:
         """Log the end of the TCP connection."""
-        protocol = self._protocol
-        closed = protocol.close_sent if self._failed else protocol.close_rcvd
+        protocol = self._frames.protocol
+        closed = None if protocol is None else protocol.close_sent if self._failed else protocol.close_rcvd
         if closed is None:
             time = self.journal.add(monotonic(), OUT if self._aborted else IN, ABORT)
             self._noticed(ABORT, b"", time)

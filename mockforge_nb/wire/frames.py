@@ -5,10 +5,12 @@ from __future__ import annotations
 import codecs
 
 from websockets.frames import Frame, Opcode
-from websockets.protocol import OPEN, Protocol
+from websockets.protocol import OPEN, SERVER, Protocol
 
 from mockforge_nb.core.events import Runs
 from mockforge_nb.core.message import BINARY, TEXT
+
+from .request import SILENT
 
 try:
     from websockets.speedups import apply_mask
@@ -33,14 +35,14 @@ class FrameReader:
     given one whole frame at a time, so that what it answers stands between the right messages.
 
     Args:
-        protocol: Who reads the frames that are not ordinary.
         most: The largest message, in bytes.
+        protocol: Who reads the frames that are not ordinary; None: it is made when there are some.
     """
 
-    __slots__ = ("_buffer", "_decoder", "_fresh", "_joined", "_most", "_need", "_opcode", "_protocol")
+    __slots__ = ("_buffer", "_decoder", "_fresh", "_joined", "_most", "_need", "_opcode", "protocol")
 
-    def __init__(self, protocol: Protocol, most: int) -> None:
-        self._protocol = protocol
+    def __init__(self, most: int, protocol: Protocol | None = None) -> None:
+        self.protocol = protocol
         self._most = most
         self._buffer = bytearray()  # what is kept of earlier reads
         self._fresh: bytes | memoryview = b""  # what just came, if nothing is kept
@@ -49,6 +51,22 @@ class FrameReader:
         self._joined = bytearray()
         self._opcode = Opcode.TEXT
         self._decoder: codecs.IncrementalDecoder | None = None
+
+    def library(self) -> Protocol:
+        """Return the protocol, for what is not ordinary; most connections need it at their end alone."""
+        if self.protocol is None:
+            self.protocol = Protocol(SERVER, state=OPEN, max_size=self._most, logger=SILENT)
+        return self.protocol
+
+    @property
+    def open(self) -> bool:
+        """Whether no close frame came or went."""
+        return self.protocol is None or self.protocol.state is OPEN
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is read."""
+        return self.protocol is not None and self.protocol.eof_sent
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take what was read from the socket; `ordinary` or `other` is called before it is overwritten."""
@@ -78,7 +96,10 @@ class FrameReader:
         fresh = self._fresh
         buffer: bytes | bytearray | memoryview = fresh or self._buffer
         end = len(buffer)
-        if end < self._need or self._protocol.state is not OPEN or self._protocol.current_size is not None:
+        protocol = self.protocol
+        if end < self._need or (
+            protocol is not None and (protocol.state is not OPEN or protocol.current_size is not None)
+        ):
             self._keep()
             return found
         at = last = 0
@@ -98,7 +119,8 @@ class FrameReader:
                 break
             # A slice copies; of a large payload that costs more than a view of it.
             payload = apply_mask(
-                buffer[start:stop] if size < VIEWED else memoryview(buffer)[start:stop], bytes(buffer[start - 4 : start])
+                buffer[start:stop] if size < VIEWED else memoryview(buffer)[start:stop],
+                bytes(buffer[start - 4 : start]),
             )
             if opening == WHOLE_TEXT and not payload.isascii() and not _is_utf8(payload):
                 break
@@ -126,11 +148,12 @@ class FrameReader:
         data = self._whole()
         if data is None:
             return None
+        protocol = self.library()
         if data[0] & 15 == Opcode.CLOSE:
             # It may stand between fragments (RFC 6455 §5.4), which the protocol takes for an error.
-            self._protocol.current_size = None
-        self._protocol.receive_data(data)
-        frames = (one for one in self._protocol.events_received() if isinstance(one, Frame))
+            protocol.current_size = None
+        protocol.receive_data(data)
+        frames = (one for one in protocol.events_received() if isinstance(one, Frame))
         return [whole for one in frames if (whole := self._join(one)) is not None]
 
     def _whole(self) -> bytes | None:
@@ -171,7 +194,7 @@ class FrameReader:
             try:
                 self._decoder.decode(one.data, one.fin)
             except UnicodeDecodeError:
-                self._protocol.fail(1007, "a text message is not valid UTF-8")  # RFC 6455 §8.1
+                self.library().fail(1007, "a text message is not valid UTF-8")  # RFC 6455 §8.1
                 return None
         self._joined += one.data
         if not one.fin:

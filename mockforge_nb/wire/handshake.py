@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from websockets.http11 import Request
-from websockets.protocol import OPEN, SERVER, Protocol
 from websockets.server import ServerProtocol
 
 from mockforge_nb.core.identity import Identity
 from mockforge_nb.core.log import HANDSHAKE, IN
 from mockforge_nb.core.record import ConnectionRecord
 
-from .request import END, Asked, ordinary
+from .request import END, SILENT, Asked, ordinary
 
 if TYPE_CHECKING:
     from mockforge_nb.core.plan import Plan
@@ -26,29 +24,25 @@ if TYPE_CHECKING:
 TLS_HANDSHAKE = 0x16
 """The first byte of a TLS connection (RFC 8446 §5.1)."""
 
-# Frames and handshakes are rows of the traffic; a library's log on stderr would land in some notebook cell.
-SILENT = logging.getLogger("mockforge_nb.wire")
-SILENT.addHandler(logging.NullHandler())
-SILENT.propagate = False
-SILENT.setLevel(logging.CRITICAL)
-
 
 class Handshake:
     """Reads a request and answers it: an ordinary one by itself, any other by `websockets`.
 
     Attributes:
-        protocol: Who speaks for the connection then.
+        protocol: What `websockets` made of it; None: it was ordinary.
+        answer: What an ordinary one is answered.
         asked: The request, once it is whole and one of HTTP.
         route: Whose plan the connection will follow, and `params`, its path's parameters; None: there is none.
         refused: Why there is no connection, in a line for the traffic; empty: it is not refused.
     """
 
-    __slots__ = ("_listener", "_tail", "asked", "params", "protocol", "refused", "route")
+    __slots__ = ("_listener", "_tail", "answer", "asked", "params", "protocol", "refused", "route")
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._tail: bytes | None = None  # the last bytes that came; None: nothing did
-        self.protocol: Protocol | None = None
+        self.protocol: ServerProtocol | None = None
+        self.answer = b""
         self.asked: Asked | None = None
         self.route: Route | None = None
         self.params: dict[str, str] = {}
@@ -87,15 +81,13 @@ class Handshake:
         if found is None or self._listener.full():
             return False
         self.asked, (self.route, self.params) = asked, found
-        self.protocol = Protocol(SERVER, state=OPEN, logger=SILENT)
-        self.protocol.writes.append(answer)
+        self.answer = answer
         return True
 
     def _server(self) -> ServerProtocol:
         """Return the protocol that judges requests."""
         if self.protocol is None:
             self.protocol = ServerProtocol(logger=SILENT)
-        assert isinstance(self.protocol, ServerProtocol)
         return self.protocol
 
     def end(self) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from base64 import b64decode
 from dataclasses import dataclass
 from typing import Final
 
 from websockets.utils import accept_key
+
+# Frames and handshakes are rows of the traffic; a library's log on stderr would land in some notebook cell.
+SILENT: Final = logging.getLogger("mockforge_nb.wire")
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
+SILENT.setLevel(logging.CRITICAL)
 
 MOST_BYTES: Final = 8192
 MOST_HEADERS: Final = 128
