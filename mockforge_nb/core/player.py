@@ -184,12 +184,13 @@ class Player:
 
     # Going on
 
-    def take(self, now: float, *, most: int | None, together: bool = True) -> Run | TimedOut | None:
+    def take(self, now: float, *, most: int, framed: bool = False, together: bool = True) -> Run | TimedOut | None:
         """Return what is due at `now`, and go on behind it; None: nothing is.
 
         Args:
             now: The driver's time (s).
-            most: How many steps are taken at most; None: what one write should have.
+            most: How many steps are taken at most.
+            framed: Whether plain steps may be as many as one write should have, instead.
             together: Whether plain steps of different times may leave in one run.
         """
         waiting = not self.done and self._waits and not self._wait(now)
@@ -205,21 +206,26 @@ class Player:
         due, script_ms = self.due_of(first), self.script_ms(first)
         if due > now:
             return None
-        if not (self.program.plain or self.program.steps[first].plain):
+        plain = self.program.plain or (step := self.program.steps[first]).plain
+        if not plain and not step.speaks:
             last = first + 1
             self._begin_repeating(first, due, script_ms)
         else:
-            last = self.program.fitting(first) if most is None else min(self.program.block_of(first)[1], first + most)
+            if plain and framed:
+                last = self.program.fitting(first)
+            else:
+                last = self.program.neighbours(first, most)
             if self._repeats:
                 last = first + 1
-            elif not together:
+            elif plain and not together:
                 last = self.program.due_end(first, last, self.program.at[first])
             elif self.scale > 0:
                 last = max(first + 1, self.program.due_end(first, last, self._elapsed(now)))
-        self._leave(last)
+        self.leave(last)
         return Run(first, last, due, script_ms)
 
-    def _leave(self, index: int) -> None:
+    def leave(self, index: int) -> None:
+        """Go on at step `index`, whatever was taken."""
         self.index, self._matched, self._since = index, False, None
 
     def _time_out(self, now: float) -> TimedOut | None:
@@ -273,7 +279,7 @@ class Player:
     def _jump(self, before: int, target: int, due: float, script_ms: float) -> None:
         gap = self.program.gap(before, target) * self.scale
         self._rebase(target, due + gap / 1000, script_ms + gap)
-        self._leave(target)
+        self.leave(target)
 
     def turn(self) -> None:
         """Begin the next round once the last step of this one was taken, or end."""

@@ -159,9 +159,13 @@ class Step:
     @property
     def plain(self) -> bool:
         """Whether it only sends bytes that are the same for every connection, and the script goes straight on."""
+        return self.payload is not None and self.payload.template is None and self.speaks
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it only sends something, and the script goes straight on."""
         return (
             self.payload is not None
-            and self.payload.template is None
             and not self.waits
             and not self.ends
             and not self.assertions
@@ -271,17 +275,21 @@ class Program:
                 times.append(ts)
             at.append(due)
         bounds, count, size = [], 0, 0
+        plain, before = True, "other"
         for index, step in enumerate(steps):
-            # A block holds neighbours that are all plain, or one step that is not.
+            # A block holds neighbours that are all plain, or all only speak, or one step that does more.
+            kind = "plain" if step.plain else "speaks" if step.speaks else "other"
             full = count == BLOCK_STEPS or size >= BLOCK_BYTES
-            if not index or not step.plain or not steps[index - 1].plain or full:
+            if kind != before or kind == "other" or full:
                 bounds.append(index)
                 count = size = 0
+            before = kind
             count += 1
-            if step.plain and step.payload is not None and not isinstance(step.payload.value, (dict, list)):
+            if kind != "plain":
+                plain = False
+            elif step.payload is not None and not isinstance(step.payload.value, (dict, list)):
                 size += len(step.payload.literal())
         ids = {step.step_id: index for index, step in enumerate(steps) if step.step_id is not None}
-        plain = all(step.plain for step in steps)
         return cls(tuple(steps), at, due, name, plain, ids, delays, times, bounds)
 
     def gap(self, before: int, after: int) -> float:
@@ -334,6 +342,11 @@ class Program:
             return first, min(first + size, len(self))
         number = bisect_right(self._bounds, index)
         return self._bounds[number - 1], self._bounds[number] if number < len(self._bounds) else len(self)
+
+    def neighbours(self, index: int, most: int) -> int:
+        """Return the first step behind the neighbours of step `index` that only speak as it does, `most` at most."""
+        end = self.block_of(index)[1] if self._bounds else len(self)  # a table's rows share one template
+        return min(end, index + most)
 
     def _sampled(self) -> int:
         """Return how many of a table's rows a block has, by the size of a few: all would have to be made first."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from mockforge_nb.errors import ExpectationError, ExpectationTimeoutError
 
 from .context import Context
-from .events import Burst, Close, Command, Drop, Failed, Send
+from .events import NAN, Burst, Close, Command, Drop, Failed, Send
 from .message import Message
 from .outbox import MESSAGE_COST, TURN_MESSAGES, Outbox
 from .player import Player, Run, TimedOut
-from .program import Assertion, Step
+from .program import BLOCK_BYTES, Assertion, Step
 from .speech import Speech
 
 
@@ -27,15 +27,17 @@ class Stage:
         direct = self._outbox.direct
         if not direct and not self._outbox.room:
             return 0
-        run = player.take(now, most=None if direct else TURN_MESSAGES, together=not clocked)
+        run = player.take(now, most=TURN_MESSAGES, framed=direct, together=not clocked)
         if run is None:
             return 0
         if isinstance(run, TimedOut):
             size = self._timed_out(run, player, now, out)
-        elif not player.program.plain and not (step := player.program.steps[run.first]).plain:
-            size = self._step(step, run, player, now, out)
-        else:
+        elif player.program.plain or (step := player.program.steps[run.first]).plain:
             size = self._plain(run, player, out, direct=direct)
+        elif step.speaks:
+            size = self._speak(run, player, now, out)
+        else:
+            size = self._step(step, run, player, now, out)
         player.turn()
         return size
 
@@ -55,6 +57,26 @@ class Stage:
             self._outbox.offer(send, player.due_of(index), out)
         return size
 
+    def _speak(self, run: Run, player: Player, now: float, out: list[Command]) -> int:
+        """Render steps that do no more than send, until they are a turn's worth."""
+        steps, speech, offer = player.program.steps, self._speech, self._outbox.offer
+        size = 0
+        for index in range(run.first, run.last):
+            script_ms = speech.script_ms = player.script_ms(index)
+            payload = steps[index].payload
+            assert payload is not None  # it speaks
+            try:
+                data = speech.render(payload, self._context(index, script_ms, player, now))
+            except Exception as error:  # noqa: BLE001  # whatever a user's function raises is the author's error
+                out.append(Failed(error, index, player.rule))
+                continue
+            offer(Send(payload.opcode, data, index, script_ms, NAN, player.rule), player.due_of(index), out)
+            size += MESSAGE_COST + len(data)
+            if size >= BLOCK_BYTES:
+                player.leave(index + 1)
+                break
+        return max(size, MESSAGE_COST)
+
     def _step(self, step: Step, run: Run, player: Player, now: float, out: list[Command]) -> int:
         """Do all that one step says; return about how many bytes it sent."""
         index, size = run.first, MESSAGE_COST
@@ -62,13 +84,12 @@ class Stage:
         payload = step.payload if step.dir == "out" else None
         try:
             if payload is not None:
-                literal = payload.template is None
-                data = payload.literal() if literal else self._speech.render(payload, self._context(run, player, now))
+                data = self._speech.render(payload, self._context(index, run.script_ms, player, now))
                 send = Send(payload.opcode, data, index, run.script_ms, rule=player.rule)
                 self._outbox.offer(send, run.due, out)
                 size += len(data)
             if (step.sets or step.state is not None) and not run.again:
-                context = self._context(run, player, now)
+                context = self._context(index, run.script_ms, player, now)
                 self._speech.set(step.sets, step.state, context, server=step.scope == "server")
         except Exception as error:  # noqa: BLE001  # whatever a user's function raises is the author's error
             out.append(Failed(error, index, player.rule))
@@ -84,13 +105,14 @@ class Stage:
             self._outbox.offer(Drop() if step.error else Close(step.close or 1000, step.reason), run.due, out)
         return size
 
-    def _context(self, run: Run, player: Player, now: float) -> Context:
+    def _context(self, index: int, script_ms: float, player: Player, now: float) -> Context:
+        """Return what the templates of a step read."""
         if player.shared:
             # All who watch one play-head read the same text, also who joined late.
-            context = self._speech.context(f"template {player.round} {run.first} {run.script_ms}", shared=True)
+            context = self._speech.context(f"template {player.round} {index} {script_ms}", shared=True)
         else:
             context = player.context or self._speech.kept("template")
-        return self._speech.about(context, now, run.script_ms, player.message, player.match)
+        return self._speech.about(context, now, script_ms, player.message, player.match)
 
     def _assert(self, assertion: Assertion, message: Message | None, index: int, rule: int, out: list[Command]) -> None:
         """Check the message that the step waited for; what does not hold is kept for `server.check()`."""

@@ -96,7 +96,9 @@ class TextTemplate:
         Raises:
             TemplateError: A name that it reads is not there, or a function of the user raised.
         """
-        return str(_counted(self.numbered, ctx, lambda: self.evaluate(ctx, to_text)))
+        if self.numbered:
+            return str(_counted(ctx, lambda: self.evaluate(ctx, to_text)))
+        return str(self.evaluate(ctx, to_text))
 
     def value(self, ctx: Context) -> Any:
         """Return the value of a template that is one expression, with its type; of any other, its text.
@@ -104,7 +106,7 @@ class TextTemplate:
         Raises:
             TemplateError: As `render`.
         """
-        return _counted(self.numbered, ctx, lambda: self.evaluate(ctx))
+        return _counted(ctx, lambda: self.evaluate(ctx)) if self.numbered else self.evaluate(ctx)
 
     def evaluate(self, ctx: Context, finish: Callable[[Any], Any] | None = None) -> Any:
         """Return the value, finished, without counting the message; for templates made of templates."""
@@ -160,7 +162,7 @@ class JsonTemplate:
         Raises:
             TemplateError: As `TextTemplate.render`; it names the text in the value that it came from.
         """
-        return _counted(self._numbered, ctx, lambda: self._make(ctx))
+        return _counted(ctx, lambda: self._make(ctx)) if self._numbered else self._make(ctx)
 
     def __eq__(self, other: object) -> bool:
         return bool(self.source == other.source) if isinstance(other, JsonTemplate) else NotImplemented
@@ -171,18 +173,18 @@ class JsonTemplate:
         return f"<JsonTemplate {self.source!r}>"
 
 
-def _counted(numbered: bool, ctx: Context, make: Callable[[], Any]) -> Any:
-    """Make a message; if it has a ``{{seq}}`` it is the next, unless it comes to nothing."""
-    ctx.seq += numbered
+def _counted(ctx: Context, make: Callable[[], Any]) -> Any:
+    """Make a message with a ``{{seq}}``: the next, unless it comes to nothing."""
+    ctx.seq += 1
     try:
         return make()
     except TemplateError:
-        ctx.seq -= numbered
+        ctx.seq -= 1
         raise
 
 
 def _join(makers: tuple[str | Maker, ...], ctx: Context) -> str:
-    return "".join([part if isinstance(part, str) else to_text(part(ctx)) for part in makers])
+    return "".join([part if type(part) is str else to_text(part(ctx)) for part in makers])  # type: ignore[operator]
 
 
 def _json(value: Any, parse: Callable[[str], TextTemplate], leaves: list[TextTemplate]) -> Maker:

@@ -101,8 +101,13 @@ _EPOCH: Final = datetime(1970, 1, 1)  # written with a Z
 
 def now(ctx: Context, shift_ms: int = 0) -> str:
     """Return the time, shifted, as RFC 3339 with milliseconds."""
-    time = _EPOCH + timedelta(milliseconds=ctx.now_ns // 1_000_000 + shift_ms)
-    return time.isoformat(timespec="milliseconds") + "Z"
+    return _rfc3339(ctx.now_ns // 1_000_000 + shift_ms)
+
+
+@lru_cache(16)
+def _rfc3339(milliseconds: int) -> str:
+    # Kept, as a turn's messages have one time.
+    return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds") + "Z"
 
 
 def seq(ctx: Context) -> int:
@@ -112,7 +117,13 @@ def seq(ctx: Context) -> int:
 
 def rand_int(ctx: Context, low: int, high: int) -> int:
     """Return a whole number from `low` to `high`, both included."""
-    return ctx.rng.randint(low, high)
+    # What random.randint does, without its four calls.
+    draw, width = ctx.rng.getrandbits, high - low + 1
+    bits = width.bit_length()
+    drawn = draw(bits)
+    while drawn >= width:
+        drawn = draw(bits)
+    return low + drawn
 
 
 def rand_float(ctx: Context, low: float, high: float) -> float:
