@@ -59,7 +59,7 @@ def played(source: object, options: Mapping[str, Any]) -> Played:
         return Played(script, Silent())
     if shared and math.isinf(factor):
         raise OptionError("replay(shared=)", shared, 'has no play-head under speed="max"', "give a speed or rate")
-    if shared and (program.waits or program.jumps):
+    if shared and (program.last_wait >= 0 or program.jumps):
         raise OptionError("replay(shared=)", shared, "goes with no script that waits for its client or jumps")
     if math.isinf(factor) and any(step.every_ms and step.repeat is None for step in program.hand_written):
         raise OptionError("replay(speed=)", speed, "leaves a step that repeats without end no pause")

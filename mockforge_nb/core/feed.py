@@ -41,6 +41,7 @@ class Feed:
 
     def __init__(self, stream: Stream, now: float, connection: Connected | None) -> None:
         self.source = stream.open(connection)
+        self._rate = stream.rate
         self._interval = 1 / stream.rate if stream.rate is not None else 0.0
         self._quick = type(self.source) in _QUICK
         self._asked = self._ended = False
@@ -88,7 +89,8 @@ class Feed:
             return None
         item = self._ready.popleft()
         answer: Answer = item if isinstance(item, (Close, Drop)) else one_message(item, "stream()")
-        poured = Poured(answer, self._index, self._due, self._index * self._interval * 1000)
+        script_ms = self._index * 1000 / self._rate if self._rate is not None else 0.0
+        poured = Poured(answer, self._index, self._due, script_ms)
         self._index += 1
         self._due += self._interval
         if not self._interval or self._due < now - self._interval:

@@ -17,6 +17,9 @@ class _Any:
     def __repr__(self) -> str:
         return "ANY"
 
+    def __reduce__(self) -> str:
+        return "ANY"  # there is one, also in a copy or another process
+
 
 ANY: Final = _Any()
 """In a JSON subset: any value, as long as there is one. As a pattern: any message."""

@@ -88,7 +88,8 @@ class Player:
         self._origin = now  # the driver's time at which the program's time 0 stands, or would stand
         self._rounds = replay.rounds
         self._inbox: deque[Message] = deque(maxlen=INBOX_MESSAGES)
-        self._waits = self.program.waits
+        self._last_wait = self.program.last_wait
+        self._waits = self._last_wait >= 0
         self._matched = False
         self._since: float | None = None  # when the wait began
         self._heard: Message | None = None
@@ -119,7 +120,9 @@ class Player:
     @property
     def listens(self) -> bool:
         """Whether it may still wait for a client's message."""
-        return self._waits and not self.done
+        if not self._waits or self.done:
+            return False
+        return self.index <= self._last_wait or (self._rounds is None or self.round + 1 < self._rounds)
 
     # Times
 

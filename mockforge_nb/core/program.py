@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -313,10 +313,12 @@ class Program:
         """The steps if they may do more than send; a table's rows, which may be millions, do not."""
         return self.steps if isinstance(self.steps, tuple) and not self.plain else ()
 
-    @property
-    def waits(self) -> bool:
-        """Whether any step waits for the client."""
-        return any(step.waits for step in self.hand_written)
+    @cached_property
+    def last_wait(self) -> int:
+        """The last step from which on it may wait for the client: with jumps any, so its end; -1: it never waits."""
+        steps = self.hand_written
+        last = max((index for index, step in enumerate(steps) if step.waits), default=-1)
+        return len(steps) - 1 if last >= 0 and self.jumps else last
 
     @property
     def jumps(self) -> bool:

@@ -270,6 +270,8 @@ class Session:
         listening = next((player for player in players if player.listens), None)
         if listening is not None:
             listening.receive(message)
+            # Before the next message, as if that came with another read: it may be for somebody else.
+            self._turn(now, out)
         elif self._handling is not None:
             out.append(Deliver(message))
         elif isinstance(behaviour, Echo) and not self._next:

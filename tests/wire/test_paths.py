@@ -96,8 +96,8 @@ def played(server: MockServer, reader: type[FrameReader], pieces: list[bytes]) -
     assert set(rows["connection"]) == {number}
     columns = ["direction", "opcode", "text", "data", "size", "close_code", "close_reason"]
     rows = rows[columns].astype(object).where(rows[columns].notna(), None)
-    ways = rows.groupby("direction", sort=True)
-    return written, *(group.values.tolist() for _, group in ways)
+    came, left = (rows[rows["direction"] == way].values.tolist() for way in ("in", "out"))
+    return written, came, left
 
 
 def give(connection: Connection, data: bytes) -> None:
