@@ -210,8 +210,10 @@ class Connection(asyncio.BufferedProtocol):
     def _ask(self, event: Event) -> None:
         """Tell the session and carry out its answer, all but the writing."""
         assert self.session is not None
+        now = monotonic()
+        self.listener.courtesy.turn(now)
         try:
-            commands = self.session.handle(event, monotonic())
+            commands = self.session.handle(event, now)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # of the author's function, or ours: for check()
             self.listener.failed(Failed(error if isinstance(error, Exception) else no_exit(error)), self)
             self._say_close(1011, "the mock failed")
@@ -317,10 +319,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def _read(self) -> None:
         """Take the frames that came; what they are answered is in `_out`, in their order."""
-        while not self._frames.ended:
+        frames = self._frames
+        while True:
             # Answered before anything else is looked at: that may end the connection, or be answered itself.
-            self._came(self._frames.ordinary())
-            others = self._frames.other() if self._frames.more else None
+            self._came(frames.ordinary())
+            others = frames.other() if frames.more and not frames.ended else None
             if others is None:
                 return
             for one in others:

@@ -24,6 +24,7 @@ from mockforge_nb.core.routes import Routes
 from mockforge_nb.errors import AuthorError, BindError
 
 from .connection import Connection
+from .courtesy import Courtesy
 from .timers import Timers
 
 BACKLOG = 4096
@@ -178,6 +179,7 @@ class Listener:
         self.stopped = False
         self.loop: asyncio.AbstractEventLoop
         self.timers: Timers
+        self.courtesy = Courtesy()
         self._servers: list[asyncio.Server] = []
         self._on_path: Counter[str] = Counter()
         self._emptied: asyncio.Event
