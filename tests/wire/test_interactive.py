@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ from mockforge_nb import ANY, ConnectionClosedError, Message, Mock, OptionError,
 from mockforge_nb.connections import Connection
 from mockforge_nb.pytest_plugin import WsMock
 from mockforge_nb.wire.client import Client
+
+from .raw import PATIENCE, eventually
 
 SCRIPTS = Path(__file__).parents[2] / "notebooks" / "scripts"
 
@@ -257,10 +261,12 @@ def test_the_connection_of_a_cell_and_of_a_handler_and_of_a_rule_are_one_object(
 
 def test_a_handler_sees_pings_pongs_and_the_close_on_request_and_messages_alone_without(ws_mock: WsMock) -> None:
     kinds: list[tuple[str, object]] = []
+    told = threading.Event()
 
     async def watch(conn: Connection) -> None:
         async for event in conn.events():
             kinds.append((event.kind, event.code if event.kind == "close" else event.payload))
+        told.set()
 
     server = ws_mock(Mock().handle(watch))
     with connect(server.url, proxy=None) as raw:
@@ -270,7 +276,7 @@ def test_a_handler_sees_pings_pongs_and_the_close_on_request_and_messages_alone_
         raw.send(b"data")
         raw.pong(b"q")
         raw.close(4001, "enough")
-    server.stop()
+    assert told.wait(PATIENCE)
     assert kinds == [("ping", b"p"), ("text", b"text"), ("binary", b"data"), ("pong", b"q"), ("close", 4001)]
 
 
@@ -329,6 +335,7 @@ def test_a_handler_closes_and_what_it_does_on_a_closed_connection_is_an_error_th
     ws_mock: WsMock,
 ) -> None:
     after: list[Exception] = []
+    told = threading.Event()
 
     async def handler(conn: Connection) -> None:
         await conn.close(4002, "enough")
@@ -336,11 +343,13 @@ def test_a_handler_closes_and_what_it_does_on_a_closed_connection_is_an_error_th
             await conn.send("too late")
         except ConnectionClosedError as error:
             after.append(error)
+            told.set()
             raise
 
     server = ws_mock(Mock().handle(handler))
     with server.client() as client:
         assert ended(client) == (4002, "enough")
+    assert told.wait(PATIENCE)
     server.stop()
     assert str(after[0]) == "connection 1 is closed (4002)"
     assert server.errors == []
@@ -526,18 +535,43 @@ def test_a_stream_has_its_rate_and_an_end_of_its_own(ws_mock: WsMock) -> None:
 
 
 def test_a_source_that_sleeps_holds_up_no_other_connection(ws_mock: WsMock) -> None:
+    gate = threading.Event()
+
     def slow() -> Iterator[str]:
-        for _ in range(1000):
-            time.sleep(0.1)
-            yield "slow"
+        yield "slow"
+        assert gate.wait(PATIENCE)
+        yield "done"
 
     server = ws_mock(Mock().route("/slow", Mock().stream(slow)).route("/echo", Mock().echo()))
     with server.client("/slow") as slow_client, server.client("/echo") as client:
-        assert slow_client.recv(10) == "slow"
-        began = time.perf_counter()
+        assert slow_client.recv(PATIENCE) == "slow"
         for _ in range(50):
             assert ask(client, "x") == ["x"]
-        assert time.perf_counter() - began < 4  # fifty times 0.1 s would be 5
+        gate.set()
+        assert slow_client.recv(PATIENCE) == "done"
+
+
+def test_an_item_is_sent_when_it_comes_and_none_is_taken_for_a_client_that_is_gone(ws_mock: WsMock) -> None:
+    queue: SimpleQueue[str] = SimpleQueue()
+    closed = threading.Event()
+
+    def from_queue() -> Iterator[str]:
+        try:
+            while True:
+                yield queue.get()
+        finally:
+            closed.set()
+
+    server = ws_mock(Mock().stream(from_queue))
+    with server.client() as client:
+        for text in ("one", "two", "three"):
+            queue.put(text)
+            assert client.recv(PATIENCE) == text
+    eventually(lambda: not server.connections[0].open)
+    queue.put("in vain: it was waited for already")
+    assert closed.wait(PATIENCE)
+    queue.put("mine")
+    assert queue.get() == "mine"
 
 
 def test_a_generator_is_closed_when_its_client_goes(ws_mock: WsMock) -> None:
