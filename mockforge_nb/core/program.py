@@ -24,7 +24,7 @@ BLOCK_STEPS = 512
 ON_TIMEOUT = ("fail", "close")
 """What may follow a wait in vain, beside a jump."""
 
-KEPT_BYTES = 64 * 2**20
+KEPT_BYTES = 32 * 2**20
 """How many bytes of frames a program keeps for its next connection."""
 
 

@@ -206,6 +206,11 @@ def _scaled(values: npt.NDArray[Any], unit: str) -> Floats:
     import numpy as np
 
     times, divided = UNITS[unit]
+    if divided > 1 and values.dtype.kind in "iu":
+        # The whole part by itself: a float has not the digits for centuries in ns.
+        whole, rest = np.divmod(values, values.dtype.type(divided))
+        exact: Floats = whole.astype(np.float64) + rest.astype(np.float64) / divided
+        return exact
     with np.errstate(over="ignore"):  # too large becomes infinite, which the caller refuses
         scaled: Floats = values.astype(np.float64) * times / divided
     return scaled

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from vega_datasets import data
 
@@ -136,6 +136,7 @@ INSTANTS = st.lists(st.integers(0, 2**40), min_size=2, max_size=40).map(sorted)
 @pytest.mark.usefixtures("large")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(INSTANTS, st.integers(1, 9), st.sampled_from(["int64", "float64", "timestamp[us, tz=UTC]", "duration[ms]"]))
+@example([0, 576460752305], 1, "duration[ms]")
 def test_times_from_disk_are_those_from_memory(values: list[int], rows: int, kind: str) -> None:
     numbers: pa.Array = pa.array(values, pa.int64())
     types = {"timestamp[us, tz=UTC]": pa.timestamp("us", "UTC"), "duration[ms]": pa.duration("ms")}
