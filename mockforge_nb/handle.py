@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import warnings
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from . import registry
@@ -24,10 +24,13 @@ from .errors import (
     ProtocolError,
     raise_first,
 )
+from .live import Live
+from .network import NetworkWords, conditions_of
 from .registry import Origin
 from .traffic import Traffic
 from .wire.listener import Listener, Waiter
 from .wire.portal import LoopThread, loop_thread
+from .words import Word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +44,7 @@ DEFAULT_HOST = "127.0.0.1"
 RUNNING = ("end", "finish")
 
 
-class Server:
+class Server(NetworkWords[Live]):
     """What the blocking and the awaitable handle have in common.
 
     Attributes:
@@ -67,6 +70,8 @@ class Server:
         self.seed: int = secrets.randbits(32) if seed is None else seed
         self.host, self.path = host, routes.first.path.text
         self._root = root
+        self._routes = routes  # without what is said to the network while it runs
+        self._live: list[Word] = []
         limits = mock._limits
         log = Log(int(limits["log_bytes"])) if "log_bytes" in limits else Log()
         self.listener = Listener(
@@ -201,9 +206,49 @@ class Server:
             raise OptionError("update()", mock, f"is a {type(mock).__name__}, not a mockforge_nb.Mock")
         if running not in RUNNING:
             raise OptionError("update(running=)", running, valid=RUNNING)
-        routes = Routes(mock._plans(self._root), self.state)
-        self.call(self.listener.update, routes, running)
-        self.mock, self.path = mock, routes.first.path.text
+        self._routes = Routes(mock._plans(self._root), self.state)
+        self.call(self.listener.update, self._under(), running)
+        self.mock, self.path = mock, self._routes.first.path.text
+
+    # The network
+
+    def _under(self) -> Routes:
+        """Return the routes with what was said to the network while it runs."""
+        live = list(self._live)
+        return self._routes.under(lambda conditions: conditions_of(live, conditions)) if live else self._routes
+
+    def _says(self, word: Word) -> Live:
+        self._live.append(word)
+        self.call(self.listener.change, self._under())
+
+        def undo() -> None:
+            if not any(each is word for each in self._live):
+                return
+            self._live[:] = [each for each in self._live if each is not word]
+            if self.running:
+                self.call(self.listener.change, self._under())
+
+        return Live(repr(word), undo)
+
+    def down(self) -> Live:
+        """Let the server be away: connections that are there end without a close frame, and new ones are refused.
+
+        Its port is free meanwhile; coming back it listens on it again.
+        """
+        self._run(self.listener.down)
+
+        def undo() -> None:
+            if self.running:
+                self._run(self.listener.up, self.host, self.port)
+
+        return Live("down()", undo)
+
+    def _run(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Run a coroutine function on the loop's thread."""
+        if self._loop.on_loop():
+            raise ProtocolError(f"{self!r} cannot wait for this on its own event loop")
+        self.call(lambda: None)  # is it there?
+        return self._loop.run(function, *args)
 
     def check(self, *, strict: bool = False) -> None:
         """Raise the first thing that went wrong by the author's doing; the others are its notes.

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from .core.conditions import LatencyProfile, latency
 from .core.plan import Echo, Handle, Plan
 from .core.routes import PathPattern
 from .core.rules import Call
 from .core.units import number
 from .errors import OptionError
+from .network import NetworkWords, same_place
 from .plans import plans
 from .replays import Played, check_then, played
 from .rules import Scope, otherwise, rule
@@ -31,7 +31,7 @@ BEHAVIOURS = ("echo", "replay", "handle", "stream")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Mock:
+class Mock(NetworkWords["Mock"]):
     """A WebSocket server, described; every method returns a new Mock and changes nothing.
 
     ``Mock()`` alone sends each message back, at ``/ws`` on port 3001; with only rules it is silent where no rule
@@ -46,7 +46,7 @@ class Mock:
     _rules: tuple[Word, ...] = ()
     _otherwise: Word | None = None
     _routes: tuple[tuple[str, Mock], ...] = ()
-    _latency: LatencyProfile | None = None
+    _network: tuple[Word, ...] = ()
     _seed: int | None = None
     _clock_ns: int | None = None
     _expand: bool = True
@@ -228,7 +228,7 @@ class Mock:
         return replace(self, _otherwise=Word("otherwise", {"reply": reply}, otherwise(reply)))
 
     def route(self, path: str, mock: Mock) -> Mock:
-        """Serve another mock at a path; the latency, seed, clock, templates and limits said here are its own, too.
+        """Serve another mock at a path; the network, seed, clock, templates and limits said here are its own, too.
 
         Args:
             path: The path; a segment may be a parameter, ``/prices/{symbol}``, which templates read as
@@ -247,17 +247,10 @@ class Mock:
 
     # Under what conditions
 
-    def latency(self, value: object) -> Mock:
-        """Delay what is sent, as a network does: each message by its own delay, in their order.
-
-        Args:
-            value: ``"fast"`` (10-50 ms), ``"normal"`` (50-200 ms), ``"slow"`` (300-800 ms); a number of ms or a text
-                such as ``"1s"``; a pair ``(low, high)``; a `LatencyProfile`; None: no latency.
-
-        Raises:
-            OptionError: It is none of these.
-        """
-        return replace(self, _latency=None if value is None else latency(value))
+    def _says(self, word: Word) -> Mock:
+        others = [each for each in self._network if not same_place(word, each)]
+        gone = word.arguments.get("value", "") is None
+        return replace(self, _network=(*others, *([] if gone else [word])))
 
     def seed(self, value: int) -> Mock:
         """Make whatever is random the same in each run, for each connection by its own number.
@@ -398,8 +391,7 @@ class Mock:
             words.append(f"replay({made.describe()})" if replayed else repr(self._behaviour))
         words += [repr(word) for word in (*self._rules, *([self._otherwise] if self._otherwise is not None else []))]
         words += [f"route({path!r}, {mock!r})" for path, mock in self._routes]
-        if self._latency:
-            words.append(f"latency({self._latency.describe()})")
+        words += map(repr, self._network)
         if self._seed is not None:
             words.append(f"seed({self._seed})")
         if self._clock_ns is not None:

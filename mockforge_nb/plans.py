@@ -10,6 +10,7 @@ from .core.plan import Behaviour, Echo, Plan, Silent
 from .core.routes import PathPattern
 from .core.rules import Rule, Rules
 from .errors import OptionError, TemplateError, nearest
+from .network import conditions_of
 from .replays import Played
 from .rules import check_names
 
@@ -49,7 +50,7 @@ def _inheriting(mock: Mock, above: Mock) -> Mock:
     """Return a mock that is routed to with the conditions of the one above it where it says none itself."""
     return replace(
         mock,
-        _latency=mock._latency or above._latency,
+        _network=above._network + mock._network,
         _clock_ns=above._clock_ns if mock._clock_ns is None else mock._clock_ns,
         _seed=above._seed if mock._seed is None else mock._seed,
         _expand=mock._expand and above._expand,
@@ -73,7 +74,7 @@ def _plan(mock: Mock) -> Plan:
         behaviour=behaviour,
         rules=Rules(tuple(rules)),
         otherwise=otherwise,
-        latency=mock._latency,
+        conditions=conditions_of(mock._network),
         clock_ns=mock._clock_ns,
         expand=mock._expand,
         names=dict(mock._names),

@@ -13,7 +13,11 @@ from .script import Script
 
 PLAIN = (str, bytes, int, float, timedelta, os.PathLike, Script, Close, type(None))
 SHOWN = 40
-DEFAULTS = (("scope", "connection"), ("then", "hold"), ("prefix", ""))
+DEFAULTS: tuple[tuple[str, object], ...] = (
+    ("scope", "connection"), ("then", "hold"), ("prefix", ""), ("direction", "out"), ("probability", 1.0), ("burst", 0),
+    ("body", ""), ("headers", {}),
+)  # fmt: skip
+UNNAMED = ("pattern", "reply", "function", "source", "value", "name", "status", "delays", "phases")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +48,13 @@ class Word:
         for name, value in said.items():
             if value is False or (name, value) in DEFAULTS:
                 continue
-            named = name not in ("pattern", "reply", "function", "source") or (
-                name == "reply" and said.get("pattern") is None and self.call == "when"
+            named = (
+                name not in UNNAMED
+                or (self.call == "when" and name == "name")
+                or (name == "reply" and said.get("pattern") is None and self.call == "when")
             )
-            text = shown(value)
+            describe = getattr(self.made[2].delays, "describe", None) if self.call == "latency" else None
+            text = describe() if describe is not None and name == "value" else shown(value)
             texts.append(f"{name}={text}" if named else text)
         return f"{self.call}({', '.join(texts)})"
 
@@ -60,7 +67,7 @@ def _said_again(call: str, arguments: dict[str, Any]) -> Word:
     from .mock import Mock
 
     mock: Mock = getattr(Mock(), call)(**arguments)
-    return next(word for word in (mock._behaviour, mock._otherwise, *mock._rules) if word is not None)
+    return next(word for word in (mock._behaviour, mock._otherwise, *mock._rules, *mock._network) if word is not None)
 
 
 def same(a: object, b: object) -> bool:

@@ -169,7 +169,7 @@ def test_a_clock_takes_texts_datetimes_and_dates() -> None:
 
 def test_a_latency_profile_goes_in_as_it_is() -> None:
     profile = LatencyProfile(base_ms=100).with_pareto_distribution(2.0)
-    assert Mock().latency(profile)._latency is profile
+    assert Mock().latency(profile)._plans(WS)[0][1].conditions.delays[0].delays is profile
     assert Mock().latency(profile).latency(None) == Mock()
 
 

@@ -14,6 +14,7 @@ from .message import Message
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
+    from .conditions import Conditions
     from .plan import Plan, Shared
     from .program import Program
 
@@ -124,7 +125,16 @@ class Closed:
     """The connection is closing or gone; nothing can be sent any more."""
 
 
-Event: TypeAlias = Opened | Received | Woke | Paused | Resumed | Pushed | Closing | Returned | Raised | Updated | Closed
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The network has other conditions from now on."""
+
+    conditions: Conditions
+
+
+Event: TypeAlias = (
+    Opened | Received | Woke | Paused | Resumed | Pushed | Closing | Returned | Raised | Updated | Changed | Closed
+)
 
 
 @dataclass(slots=True)
@@ -138,6 +148,8 @@ class Send:
         rule: The rule that it answers by, from 0; -1: none.
         due_ms: The script's time plus the injected delay, in ms; NaN: the message came from no step.
         delay_ms: The injected delay as drawn, in ms; NaN: none.
+        fault: The names of the faults that struck it, joined by commas; None: none did.
+        wire: What is written in place of its frame; nothing: it is lost; None: its frame.
     """
 
     opcode: int
@@ -146,6 +158,29 @@ class Send:
     due_ms: float = NAN
     delay_ms: float = NAN
     rule: int = -1
+    fault: str | None = None
+    wire: tuple[bytes, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Write bytes that belong to the message before them."""
+
+    frames: bytes
+
+
+@dataclass(slots=True)
+class Came:
+    """Log a message that came, and what the network did to it before the session heard it."""
+
+    message: Send
+
+
+@dataclass(slots=True)
+class Heard:
+    """Tell those who wait for messages that the session hears these now."""
+
+    received: Received
 
 
 @dataclass(slots=True)
@@ -191,11 +226,15 @@ class Close:
 
     code: int = 1000
     reason: str = ""
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """End the TCP connection without a close frame."""
+    """End the TCP connection without a close frame; `reset`: with a reset (RST), and nothing on its way arrives."""
+
+    reset: bool = False
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,5 +298,6 @@ class Halt:
 
 
 Command: TypeAlias = (
-    Send | SendAll | Burst | WakeAt | Reading | Close | Drop | Failed | Untaken | Deliver | Await | Next | Run | Halt
-)
+    Send | SendAll | Burst | Raw | Came | Heard | WakeAt | Reading | Close | Drop | Failed | Untaken | Deliver
+    | Await | Next | Run | Halt
+)  # fmt: skip

@@ -28,33 +28,40 @@ class Journal:
         self.session = session
 
     def add(
-        self, now: float, direction: int, opcode: int, payload: bytes = b"", close: tuple[int, str] | None = None
+        self,
+        now: float,
+        direction: int,
+        opcode: int,
+        payload: bytes = b"",
+        close: tuple[int, str] | None = None,
+        fault: str | None = None,
     ) -> int:
         """Log a frame that no step sent, a handshake or an end; return its time (UTC ns)."""
         time = self.session.time_ns(now)
         elapsed = int((now - self._started) * 1e9)
-        self._log.add(time, elapsed, self.record, direction, opcode, payload, close=close)
+        self._log.add(time, elapsed, self.record, direction, opcode, payload, fault=fault, close=close)
         return time
 
-    def close(self, now: float, direction: int, code: int, reason: str) -> int:
+    def close(self, now: float, direction: int, code: int, reason: str, fault: str | None = None) -> int:
         """Log a close frame; return its time (UTC ns)."""
         # 1005 stands for a close frame without a code, RFC 6455 §7.1.5.
         payload = b"" if code == 1005 else code.to_bytes(2, "big") + reason.encode()
-        return self.add(now, direction, CLOSE, payload, (code, reason))
+        return self.add(now, direction, CLOSE, payload, (code, reason), fault)
 
-    def sent(self, now: float, one: Send) -> None:
-        """Log a message that leaves."""
+    def sent(self, now: float, one: Send, direction: int = OUT) -> None:
+        """Log a message that leaves, or comes."""
         self._log.add(
             self.session.time_ns(now, one.due_ms),
             int((now - self._started) * 1e9),
             self.record,
-            OUT,
+            direction,
             one.opcode,
             one.payload,
             one.step,
             one.rule,
             one.due_ms,
             one.delay_ms,
+            one.fault,
         )
 
     def all(self, now: float, direction: int, runs: Runs) -> int:

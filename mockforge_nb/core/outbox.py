@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from .conditions import Line
-from .events import Close, Command, Drop, Reading, Send
+from .events import Close, Command, Drop, Raw, Reading, Send
 from .program import BLOCK_BYTES
 
 if TYPE_CHECKING:
-    from .identity import Identity
-    from .plan import Plan
+    from .link import Link
 
 TURN_MESSAGES = 256
 """How many messages that are not framed beforehand one turn handles, before others have theirs."""
@@ -23,7 +20,7 @@ MESSAGE_COST = BLOCK_BYTES // TURN_MESSAGES
 LINE_MESSAGES = 16_384
 """How many of a script's messages may be on their way at once; the script's times are kept all the same."""
 
-Leaving: TypeAlias = Send | Close | Drop
+Leaving: TypeAlias = Send | Raw | Close | Drop
 
 EMPTY: deque[tuple[float, Leaving]] = deque(maxlen=0)
 """What nothing is put into: a deque of its own for each connection that never queues would take 600 bytes."""
@@ -35,29 +32,30 @@ class Outbox:
     Attributes:
         ending: Whether the end of the connection is on its way: nothing is said after it.
         paused: Whether the client takes nothing now.
+        link: The network that messages cross; None: what is said leaves when it is due.
     """
 
-    __slots__ = ("_held", "_line", "_most", "_queue", "_queued", "ending", "paused")
+    __slots__ = ("_held", "_most", "_queue", "_queued", "ending", "link", "paused")
 
     def __init__(self) -> None:
         self.ending = self.paused = False
-        self._line: Line | None = None
+        self.link: Link | None = None
         self._queue = EMPTY
         self._queued = 0
         self._most = 0
         self._held = False
 
-    def configure(self, plan: Plan, who: Identity) -> None:
-        """Take over the conditions of a plan; what is on its way stays there."""
-        self._most = plan.queue_bytes
-        self._line = Line(plan.latency, partial(who.stream, "latency")) if plan.latency else None
-        if self._line and self._queue:
-            self._line.last = self._queue[-1][0]
+    def configure(self, most: int, link: Link | None) -> None:
+        """Take over a plan's bound (bytes) and its network; what is on its way stays there."""
+        self._most = most
+        self.link = link
+        if link is not None and self._queue:
+            link.last = max(link.last, self._queue[-1][0])
 
     @property
     def direct(self) -> bool:
         """Whether what is said leaves at once."""
-        return self._line is None and not self._queue and not self.paused
+        return self.link is None and not self._queue and not self.paused
 
     @property
     def full(self) -> bool:
@@ -74,28 +72,40 @@ class Outbox:
         """When the next message leaves (s); None: none is on its way."""
         return self._queue[0][0] if self._queue else None
 
-    def offer(self, command: Leaving, due: float, out: list[Command]) -> None:
-        """Put a message that is due at `due` on its way: straight out, or into the queue."""
+    def offer(self, command: Send | Close | Drop, due: float, out: list[Command], tag: str | None = None) -> None:
+        """Put a message that is due at `due` on its way: straight out, or into the queue.
+
+        Args:
+            command: The message, or the connection's end.
+            due: When it is due (s).
+            out: Where it goes.
+            tag: What latency profiles may know it by.
+        """
         if not isinstance(command, Send):
             self.ending = True
-        if self._line is None and not self._queue and not self.paused:
-            out.append(command)
-            return
-        leaves = max(due, self._queue[-1][0]) if self._queue else due
-        if self._line is not None and isinstance(command, Send):
-            leaves, delay = self._line.admit(due)
-            due_ms = command.due_ms + delay
-            command = Send(command.opcode, command.payload, command.step, due_ms, delay, command.rule)
-        elif self._line is not None:
-            leaves = max(leaves, self._line.last)
+        if self.link is None:
+            if not self._queue and not self.paused:
+                out.append(command)
+            else:
+                self.queue([(max(due, self._queue[-1][0]) if self._queue else due, command)], out)
+        elif isinstance(command, Send):
+            self.queue(self.link.admit(command, due, tag, out), out)
+        else:
+            self.queue(self.link.end(command, due), out)
+
+    def queue(self, leaving: list[tuple[float, Leaving]], out: list[Command]) -> None:
+        """Put what leaves at known times into the queue."""
         if not self._queue:
             self._queue = deque()
-        self._queue.append((leaves, command))
-        if isinstance(command, Send):
-            self._queued += len(command.payload)
-            if not self._held and self._queued > self._most:
-                self._held = True
-                out.append(Reading(on=False))
+        for leaves, command in leaving:
+            self._queue.append((leaves, command))
+            if isinstance(command, Send):
+                self._queued += _size(command)
+            elif not isinstance(command, Raw):
+                self.ending = True
+        if not self._held and self._queued > self._most:
+            self._held = True
+            out.append(Reading(on=False))
 
     def leave(self, now: float, budget: float, out: list[Command]) -> int:
         """Send what leaves by `now`, up to about `budget` bytes; return the bytes."""
@@ -105,7 +115,7 @@ class Outbox:
             command = queue.popleft()[1]
             out.append(command)
             if isinstance(command, Send):
-                size = len(command.payload)
+                size = _size(command)
                 self._queued -= size
                 sent += size + MESSAGE_COST
         if self._held and self._queued <= self._most // 2:
@@ -117,3 +127,7 @@ class Outbox:
         """Forget what is on its way."""
         self._queue = EMPTY
         self._queued = 0
+
+
+def _size(send: Send) -> int:
+    return len(send.payload) if send.wire is None else sum(map(len, send.wire))

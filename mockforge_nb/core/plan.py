@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from .conditions import LatencyProfile
+from .conditions import NONE, Conditions
+from .link import Count
 from .program import Program
 from .rules import Answer, Connected, Rules, Taken, variables
 
@@ -76,7 +77,7 @@ class Plan:
         rules: What is answered before the behaviour is told of a message.
         otherwise: What a message gets that neither a rule nor the behaviour takes: answers, its echo, or an error
             for `check()`; nothing: it is ignored.
-        latency: The outgoing messages' latency; None: none.
+        conditions: What the network does to messages.
         clock_ns: Where ``{{now}}`` and the traffic's time start (UTC ns); None: at the real time.
         expand: Whether templates are expanded.
         names: The user's own template functions and values.
@@ -88,7 +89,7 @@ class Plan:
     behaviour: Behaviour
     rules: Rules = field(default_factory=Rules)
     otherwise: tuple[Answer, ...] | Literal["echo", "error"] = ()
-    latency: LatencyProfile | None = None
+    conditions: Conditions = NONE
     clock_ns: int | None = None
     expand: bool = True
     names: Mapping[str, Any] = field(default_factory=dict)
@@ -117,9 +118,11 @@ class Shared:
         taken: How many messages each rule took.
         state: The server's state, which templates read as ``server``; one for all plans of a server.
         word: The `state` word of rules with the scope ``server`` that is true now.
+        struck: What faults with the scope ``server`` have seen and done.
     """
 
     began: float | None = None
     taken: Taken = field(default_factory=Taken)
     state: dict[str, Any] = field(default_factory=dict)
     word: str | None = None
+    struck: dict[object, Count] = field(default_factory=dict)

@@ -336,6 +336,10 @@ class Program:
         used += [template.variables for step in steps for template in step.sets.values()]
         return frozenset().union(*used)
 
+    def tag(self, index: int) -> str | None:
+        """Return the id of a step; a table's rows have none."""
+        return self.steps[index].step_id if self.ids else None
+
     def block_of(self, index: int) -> tuple[int, int]:
         """Return the first step of the block that has step `index`, and the first step after it."""
         if not self._bounds:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import unquote
 
 from mockforge_nb.errors import OptionError, nearest
 
+from .conditions import Conditions
 from .plan import Plan, Shared
 
 _PARAMETER: Final = re.compile(r"\{([A-Za-z_]\w*)(:path)?\}")
@@ -94,6 +96,10 @@ class Route:
     plan: Plan
     shared: Shared = field(default_factory=Shared)
 
+    def under(self, conditions: Conditions) -> Route:
+        """Return the route with another network."""
+        return replace(self, plan=replace(self.plan, conditions=conditions))
+
 
 class Routes:
     """The plans of a server by their paths.
@@ -113,9 +119,18 @@ class Routes:
                 problem = f"takes the same paths as {seen[path.shape]!r}, which has a mock already"
                 raise OptionError("route()", path.text, problem)
             seen[path.shape] = path.text
-        self._all = [Route(path, plan, Shared(state=self.state)) for path, plan in plans]
+        self._take([Route(path, plan, Shared(state=self.state)) for path, plan in plans])
+
+    def _take(self, routes: list[Route]) -> None:
+        self._all = routes
         self._ranked = sorted(self._all, key=lambda route: route.path.rank)
         self._fixed: Mapping[str, Route] = {route.path.text: route for route in self._all if not route.path.names}
+
+    def under(self, change: Callable[[Conditions], Conditions]) -> Routes:
+        """Return the routes with what `change` makes of each one's network; what their connections share stays."""
+        made = copy(self)
+        made._take([route.under(change(route.plan.conditions)) for route in self._all])
+        return made
 
     def __iter__(self) -> Iterator[Route]:
         return iter(self._all)

@@ -9,10 +9,13 @@ from typing import Any
 
 from mockforge_nb.errors import ExpectationError, TemplateError
 
+from .conditions import Conditions
 from .context import Context
 from .events import (
     NAN,
     Await,
+    Came,
+    Changed,
     Close,
     Closed,
     Closing,
@@ -22,6 +25,7 @@ from .events import (
     Event,
     Failed,
     Halt,
+    Heard,
     Next,
     Opened,
     Paused,
@@ -41,6 +45,7 @@ from .events import (
 from .feed import Feed
 from .identity import Identity
 from .message import Message
+from .network import Network
 from .outbox import MESSAGE_COST, Outbox
 from .pattern import Match
 from .plan import Echo, Handle, Plan, Replay, Shared, Stream
@@ -85,11 +90,15 @@ class Session:
         who: The connection.
         shared: What it has in common with the plan's other connections.
         connection: What functions of the author's are given for the connection; None: there is none.
+
+    Attributes:
+        plan, who: As given.
+        network: What its messages cross; None: nothing happens to them.
     """
 
     __slots__ = (
         "_connection", "_ended", "_feed", "_handling", "_later", "_next", "_open", "_out", "_outbox", "_player",
-        "_replies", "_shared", "_speech", "_stage", "_taken", "_wake", "plan", "who",
+        "_replies", "_shared", "_speech", "_stage", "_taken", "_wake", "network", "plan", "who",
     )  # fmt: skip  # ten thousand of them may be open
 
     def __init__(
@@ -112,7 +121,8 @@ class Session:
         self._out: list[Command] | None = None  # while an event is handled: what is answered
         self._later: list[Event] = []
         self.plan = plan
-        self._outbox.configure(plan, who)
+        self.network: Network | None = None
+        self._outbox.configure(plan.queue_bytes, None)
 
     @property
     def state(self) -> dict[str, Any]:
@@ -150,7 +160,10 @@ class Session:
     def _handle(self, event: Event, now: float, out: list[Command]) -> None:
         kind = type(event)
         if kind is Received and self._open:
-            self._receive(event, now, out)  # type: ignore[arg-type]  # as was just asked, at half the price
+            if self.network is not None:
+                self._come(event, now, out)  # type: ignore[arg-type]  # as was just asked, at half the price
+            else:
+                self._receive(event, now, out)  # type: ignore[arg-type]
             if not self._rests:
                 self._turn(now, out)
             return
@@ -160,6 +173,7 @@ class Session:
             self._end_all(out, handler=False)
         elif kind is Opened:
             self._open = True
+            self._connect(self.plan.conditions, now)
             self._start(now, out)
         if not self._open:
             return
@@ -175,6 +189,8 @@ class Session:
             self._close(Close(event.code, event.reason), now, out)
         elif isinstance(event, Updated):
             self._update(event, now, out)
+        elif isinstance(event, Changed):
+            self._connect(event.conditions, now)
         elif kind is Paused:
             self._outbox.paused = True
         elif kind is Resumed:
@@ -213,7 +229,7 @@ class Session:
         self.plan, self._shared = event.plan, event.shared
         self.who = replace(self.who, params=event.params)
         self._taken = Taken()
-        self._outbox.configure(event.plan, self.who)
+        self._connect(event.plan.conditions, now)
         self._speech.configure(event.plan, self.who, event.shared)
         if event.running == "end":
             self._end_all(out, handler=True)
@@ -228,6 +244,7 @@ class Session:
         return (
             self._player is None
             and self._feed is None
+            and self.network is None
             and not (self._replies or self._next or self._wake)
             and self._outbox.direct
         )
@@ -235,6 +252,51 @@ class Session:
     def _idle(self) -> bool:
         player = self._player
         return (player is None or player.over) and self._feed is None and self._handling is None
+
+    # The network
+
+    def _connect(self, conditions: Conditions, now: float) -> None:
+        """Let the network have these conditions from now on."""
+        if self.network is not None:
+            self.network.change(conditions, now)
+        elif conditions.crossing:
+            self.network = Network(conditions, self.who, self._shared.struck, now)
+        self._outbox.configure(self.plan.queue_bytes, self.network.out if self.network is not None else None)
+
+    def _weather(self, now: float, out: list[Command]) -> None:
+        """Let the network's time come to `now`, and hear what has arrived by then."""
+        network = self.network
+        assert network is not None
+        ends, late = network.turn(now)
+        self._outbox.link = network.out
+        self._outbox.queue(list(late), out)
+        for end in ends:
+            self._strike(end, now, out)
+        arrived = network.arrived(now)
+        if arrived:
+            runs = [(message.opcode, [message.payload]) for message in arrived]
+            received = Received(runs, self._connection.number if self._connection else 0, self.time_ns(now))
+            out.append(Heard(received))
+            self._receive(received, now, out)
+
+    def _come(self, event: Received, now: float, out: list[Command]) -> None:
+        """Let messages enter the network; those that it does not delay are heard at once."""
+        assert self.network is not None
+        for opcode, payloads in event.runs:
+            for payload in payloads:
+                rows, ends = self.network.come(Send(opcode, payload), now, out)
+                out.extend(map(Came, rows))
+                for end in ends:
+                    self._strike(end, now, out)
+
+    def _strike(self, end: Close | Drop, now: float, out: list[Command]) -> None:
+        """End the connection by a fault: a close frame stands behind what is on its way, all else is cut off."""
+        if isinstance(end, Close):
+            self._close(end, now, out)
+        elif not any(isinstance(command, Drop) for command in out):
+            self._outbox.clear()
+            self._outbox.ending = True
+            out.append(end)
 
     # What comes in
 
@@ -325,7 +387,8 @@ class Session:
         for answer in answers:
             if isinstance(answer, Payload):
                 data = self._speech.render(answer, context)
-                self._outbox.offer(Send(answer.opcode, data, rule=asked.rule), now, out)
+                tag = self.plan.rules.all[asked.rule].name if asked.rule >= 0 else None
+                self._outbox.offer(Send(answer.opcode, data, rule=asked.rule), now, out, tag)
             elif isinstance(answer, Program):
                 self._play_answer(answer, asked, now)
             elif isinstance(answer, Call):
@@ -396,6 +459,8 @@ class Session:
 
     def _turn(self, now: float, out: list[Command]) -> None:
         """Send what is due, up to a turn's worth, and ask to be woken for the rest."""
+        if self.network is not None:
+            self._weather(now, out)
         if self._outbox.paused:
             return
         budget = BLOCK_BYTES
@@ -414,6 +479,8 @@ class Session:
     def _ask(self, out: list[Command]) -> None:
         """Ask to be woken when there is something to do, and for a stream's next item."""
         due = self._outbox.due
+        if self.network is not None:
+            due = min((time for time in (due, self.network.due()) if time is not None), default=None)
         if not self._outbox.ending and self._outbox.room:
             for player in self._players():
                 step_due = player.due()

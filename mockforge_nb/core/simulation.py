@@ -14,6 +14,7 @@ from mockforge_nb.errors import AuthorError, OptionError
 from .events import (
     Await,
     Burst,
+    Came,
     Close,
     Closed,
     Closing,
@@ -137,6 +138,9 @@ class Simulation:
             self._end(peer, 1000, "")
             return
         runs = [(said.opcode, [said.payload])]
+        if peer.session.network is not None:
+            peer.tell(Received(runs))  # the session tells what is to be logged of it
+            return
         peer.tell(Received(runs, peer.record.number, peer.journal.all(self.now, IN, runs)))
 
     def carry_out(self, peer: Peer, command: Command) -> None:
@@ -159,12 +163,14 @@ class Simulation:
             peer.journal.sent(now, command)
         elif isinstance(command, Burst):
             peer.journal.burst(now, command)
+        elif isinstance(command, Came):
+            peer.journal.sent(now, command.message, IN)
         elif isinstance(command, Close):
-            peer.journal.close(now, OUT, command.code, command.reason)
+            peer.journal.close(now, OUT, command.code, command.reason, command.fault)
             peer.journal.close(now, IN, command.code, command.reason)
             self._end(peer, command.code, command.reason)
         elif isinstance(command, Drop):
-            peer.abort()
+            self.ended(peer, command.fault)
 
     def _ask(self, peer: Peer, asked: Next) -> None:
         """Ask a source for an item; it takes no time here."""
@@ -201,9 +207,9 @@ class Simulation:
         self.rooms.gone(peer)
         peer.session.handle(Closed(), self.now)
 
-    def ended(self, peer: Peer) -> None:
+    def ended(self, peer: Peer, fault: str | None = None) -> None:
         """End a connection without a close frame."""
-        peer.journal.add(self.now, OUT, ABORT)
+        peer.journal.add(self.now, OUT, ABORT, fault=fault)
         self._end(peer, 1006, "")
 
     # What connections ask of a listener

@@ -54,7 +54,7 @@ class Stage:
             payload = program.payload(index)
             size += len(payload) + MESSAGE_COST
             send = Send(program.opcode(index), payload, index, player.script_ms(index), rule=player.rule)
-            self._outbox.offer(send, player.due_of(index), out)
+            self._outbox.offer(send, player.due_of(index), out, program.tag(index))
         return size
 
     def _speak(self, run: Run, player: Player, now: float, out: list[Command]) -> int:
@@ -70,7 +70,8 @@ class Stage:
             except Exception as error:  # noqa: BLE001  # whatever a user's function raises is the author's error
                 out.append(Failed(error, index, player.rule))
                 continue
-            offer(Send(payload.opcode, data, index, script_ms, NAN, player.rule), player.due_of(index), out)
+            send = Send(payload.opcode, data, index, script_ms, NAN, player.rule)
+            offer(send, player.due_of(index), out, steps[index].step_id)
             size += MESSAGE_COST + len(data)
             if size >= BLOCK_BYTES:
                 player.leave(index + 1)
@@ -86,7 +87,7 @@ class Stage:
             if payload is not None:
                 data = self._speech.render(payload, self._context(index, run.script_ms, player, now))
                 send = Send(payload.opcode, data, index, run.script_ms, rule=player.rule)
-                self._outbox.offer(send, run.due, out)
+                self._outbox.offer(send, run.due, out, step.step_id)
                 size += len(data)
             if (step.sets or step.state is not None) and not run.again:
                 context = self._context(index, run.script_ms, player, now)

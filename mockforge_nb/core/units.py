@@ -53,3 +53,24 @@ def human(duration: float) -> str:
     scales = ((1, "ms", 0.001), (120, "s", 1), (7200, "min", 60), (172_800, "h", 3600), (63_072_000, "days", 86_400))
     unit, size = next(((unit, size) for below, unit, size in scales if duration < below), ("years", 31_557_600))
     return f"{duration / size:,.3g} {unit}" if duration / size < 1000 else f"{duration / size:,.0f} {unit}"
+
+
+SIZES = {"b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def size(value: object, where: str) -> int:
+    """Return a number of bytes: ``64``, ``"10kB"`` (1000 bytes each), ``"1MiB"``.
+
+    Raises:
+        OptionError: It is none.
+    """
+    result = math.nan
+    if isinstance(value, str):
+        found = _DURATION.fullmatch(value)
+        if found and found[2].lower() in SIZES:
+            result = float(found[1]) * SIZES[found[2].lower()]
+    elif not isinstance(value, bool):
+        result = number(value)
+    if not 0 <= result < 2**40 or result != int(result):
+        raise OptionError(where, value, "is no number of bytes", 'valid: 64, "10kB", "1MiB"')
+    return int(result)

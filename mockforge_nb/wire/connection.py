@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mockforge_nb.core.events import (
     Await,
     Burst,
+    Came,
     Close,
     Closed,
     Closing,
@@ -20,9 +21,11 @@ from mockforge_nb.core.events import (
     Event,
     Failed,
     Halt,
+    Heard,
     Next,
     Opened,
     Paused,
+    Raw,
     Reading,
     Received,
     Resumed,
@@ -46,6 +49,7 @@ from .frames import FrameReader
 from .handshake import Handshake, refused
 from .inbox import Inbox
 from .request import Asked
+from .sockets import reset_on_close
 from .tasks import Tasks, no_exit
 
 if TYPE_CHECKING:
@@ -79,10 +83,10 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_aborted", "_close_in", "_close_out", "_deadline", "_ending", "_failed", "_frames", "_handshake", "_held",
-        "_lost", "_out", "_pings", "_refused", "_room", "_sends", "_stalls", "_tasks", "_transport",
-        "_unread", "_unsent", "_write_paused", "handle", "inbox", "journal", "listener", "record", "route", "session",
-        "wake_at",
+        "_aborted", "_close_in", "_close_out", "_deadline", "_early", "_ending", "_failed", "_fault", "_frames",
+        "_handshake", "_held", "_lingers", "_lost", "_out", "_pings", "_refused", "_room", "_sends", "_stalls",
+        "_tasks", "_transport", "_unread", "_unsent", "_write_paused", "handle", "inbox", "journal", "listener",
+        "record", "route", "session", "wake_at",
     )  # fmt: skip  # ten thousand of them may be open
 
     def __init__(self, listener: Listener) -> None:
@@ -107,6 +111,9 @@ class Connection(asyncio.BufferedProtocol):
         self._aborted = self._lost = False
         self._close_in = self._close_out = False  # whether the close frames have their rows
         self._failed = False  # whether we failed the connection, RFC 6455 §7.1.7
+        self._fault: str | None = None  # by which it ends
+        self._early = b""  # what came before the handshake was answered
+        self._lingers = 0.0  # until when TCP outlives the closing handshake
         self._ending = False  # whether nothing comes after what is in `_out`
         self._deadline: asyncio.TimerHandle | None = None
         self._unsent = self._stalls = 0
@@ -146,7 +153,9 @@ class Connection(asyncio.BufferedProtocol):
     def _received(self, data: bytes | memoryview) -> None:
         if self._handshake is not None:
             data = self._handshake.receive(bytes(data))
-            self._knocked(self._handshake)
+            if not self._knocked(self._handshake):
+                self._early = data
+                return
         if data and not self._frames.ended:
             self._frames.feed(data)
             self._read()
@@ -171,6 +180,7 @@ class Connection(asyncio.BufferedProtocol):
         self._in_time()
         if self._handshake is not None:
             self._handshake.end()
+            self._handshake.gone()
             self._knocked(self._handshake)
         elif self.record is not None:
             self._ended(self.record)
@@ -224,7 +234,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._carry_out(command, now)
 
     def _carry_out(self, command: Command, now: float) -> None:
-        if isinstance(command, (SendAll, Send, Burst, Close, Drop)):
+        if isinstance(command, (SendAll, Send, Burst, Raw, Close, Drop)):
             if self.open:
                 self._say(command, now)
         elif isinstance(command, WakeAt):
@@ -236,16 +246,23 @@ class Connection(asyncio.BufferedProtocol):
             self.listener.failed(command, self)
         elif isinstance(command, Untaken):
             self.listener.untaken(command.message)
+        elif isinstance(command, Came):
+            self.journal.sent(now, command.message, IN)
+        elif isinstance(command, Heard):
+            self.listener.arrived(command.received)
         elif isinstance(command, Reading):
             self._held = not command.on
             self._reading()
         else:
             self._do(command)
 
-    def _say(self, command: SendAll | Send | Burst | Close | Drop, now: float) -> None:
+    def _say(self, command: SendAll | Send | Burst | Raw | Close | Drop, now: float) -> None:
         out = self._out
         if isinstance(command, Send):
-            out += (head(command.opcode, len(command.payload)), command.payload)
+            if command.wire is None:
+                out += (head(command.opcode, len(command.payload)), command.payload)
+            else:
+                out += command.wire
             self.journal.sent(now, command)
         elif isinstance(command, SendAll):
             for opcode, payloads in command.runs:
@@ -255,10 +272,14 @@ class Connection(asyncio.BufferedProtocol):
         elif isinstance(command, Burst):
             out.append(command.frames)
             self.journal.burst(now, command)
+        elif isinstance(command, Raw):
+            out.append(command.frames)
         elif isinstance(command, Close):
+            self._fault = command.fault
             self._say_close(command.code, command.reason)
         else:
-            self._drop()
+            self._fault = command.fault
+            self._drop(reset=command.reset)
 
     def _do(self, command: Await | Next | Run | Halt) -> None:
         """Run, ask or cancel something of the author's."""
@@ -280,16 +301,41 @@ class Connection(asyncio.BufferedProtocol):
 
     # What comes in
 
-    def _knocked(self, door: Handshake) -> None:
-        """Let the peer in, once the handshake says so, or log why not."""
+    def _knocked(self, door: Handshake) -> bool:
+        """Let the peer in, once the handshake says so, or log why not; return whether that need not wait."""
+        if door.wait and (door.refused or door.asked is not None):
+            wait, door.wait = door.wait, 0.0
+            self._in_time()
+            self._transport.pause_reading()
+            self._deadline = self.listener.loop.call_later(wait, self._answer)
+            return False
         if door.refused and not self._refused:
             self._refused = True
-            refused(self.listener, door.path, door.refused)
+            refused(self.listener, door.path, door.refused, door.fault)
             self._in_time()
+            if door.answer:
+                self._out.append(door.answer)
+                self._ending = door.fault == "cut_handshake"
+                self._expect_end()
         elif door.asked is not None and not door.refused:
             self._in_time()
             self._let_in(door, door.asked)
         self._collect()
+        return True
+
+    def _answer(self) -> None:
+        """Answer the handshake, after all."""
+        door = self._handshake
+        if door is None or self._lost:
+            return
+        self._deadline = None
+        self._transport.resume_reading()
+        self._knocked(door)
+        early, self._early = self._early, b""
+        if early and not door.refused:
+            self._frames.feed(early)
+            self._read()
+        self._flush()
 
     def _in_time(self) -> None:
         """Wait for nothing any more."""
@@ -334,7 +380,11 @@ class Connection(asyncio.BufferedProtocol):
                 elif opcode != CLOSE:
                     self._came([(opcode, [data])])
                 if opcode == PING:
-                    self.journal.add(monotonic(), OUT, PONG, data)
+                    network = self.session.network if self.session is not None else None
+                    fault = network.unanswered() if network is not None else None
+                    if fault is not None:
+                        frames.library().data_to_send()  # its pong, which is lost
+                    self.journal.add(monotonic(), OUT, PONG, data, fault=fault)
             self._collect()
 
     def _noticed(self, opcode: int, data: bytes, time: int) -> None:
@@ -353,6 +403,10 @@ class Connection(asyncio.BufferedProtocol):
     def _came(self, runs: Runs) -> None:
         """Log messages, tell the session of them, all at once, and then those who wait for one."""
         if runs:
+            if self.session is not None and self.session.network is not None:
+                # The session tells when these have come through the network, and what is to be logged of them.
+                self._ask(Received(runs))
+                return
             time = self.journal.all(monotonic(), IN, runs)
             received = Received(runs, self.journal.record.number, time)
             self._ask(received)
@@ -425,10 +479,14 @@ class Connection(asyncio.BufferedProtocol):
         self._out.clear()
         self._transport.abort()
 
-    def _drop(self) -> None:
-        """End the TCP connection without a close frame, after what was sent before."""
+    def _drop(self, *, reset: bool = False) -> None:
+        """End the TCP connection without a close frame, after what was sent before; `reset`: with an RST, at once."""
         self._flush()
         self._aborted = True
+        if reset:
+            reset_on_close(self._transport.get_extra_info("socket").fileno())
+            self._transport.abort()
+            return
         self._transport.close()
         self._expect_end()
 
@@ -437,7 +495,13 @@ class Connection(asyncio.BufferedProtocol):
         protocol = self._frames.protocol if self._handshake is None else self._handshake.protocol
         if protocol is None:
             return
+        network = self.session.network if self.session is not None else None
+        silent = network is not None and network.silent
+        if silent:
+            self._fault = self._fault or network.out.silent  # type: ignore[union-attr]  # as was just asked
         for data in protocol.data_to_send():
+            if silent:
+                continue
             if data:
                 self._out.append(data)
             else:
@@ -451,7 +515,7 @@ class Connection(asyncio.BufferedProtocol):
         if sent is not None and not self._close_out:
             self._close_out = True
             self._failed = self._ending and received is None
-            self.journal.close(monotonic(), OUT, sent.code, sent.reason)
+            self.journal.close(monotonic(), OUT, sent.code, sent.reason, self._fault)
             self._end()
 
     def _flush(self) -> None:
@@ -468,6 +532,17 @@ class Connection(asyncio.BufferedProtocol):
                 self._transport.write(b"".join(out))
         if self._ending:
             self._ending = False
+            network = self.session.network if self.session is not None else None
+            lingers = network.slow_close() if network is not None and not self.listener.stopped else 0.0
+            if lingers:
+                self._lingers = monotonic() + lingers
+                self.listener.loop.call_later(lingers, self._hang_up)
+                return
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """End our half of the TCP connection: all is said."""
+        if not self._lost and not self._transport.is_closing():
             self._reading()
             if self._transport.can_write_eof():
                 # Not close(): with unread bytes the kernel would send a reset, which may overtake our close frame.
@@ -506,7 +581,7 @@ class Connection(asyncio.BufferedProtocol):
         protocol = self._frames.protocol
         closed = None if protocol is None else protocol.close_sent if self._failed else protocol.close_rcvd
         if closed is None:
-            time = self.journal.add(monotonic(), OUT if self._aborted else IN, ABORT)
+            time = self.journal.add(monotonic(), OUT if self._aborted else IN, ABORT, fault=self._fault)
             self._noticed(ABORT, b"", time)
         self._end()
         record.close_code, record.close_reason = (1006, "") if closed is None else (closed.code, closed.reason)
@@ -519,6 +594,9 @@ class Connection(asyncio.BufferedProtocol):
         self._deadline = self.listener.loop.call_later(CLOSE_SECONDS, self._overdue)
 
     def _overdue(self) -> None:
+        if monotonic() < self._lingers:
+            self._deadline = self.listener.loop.call_later(CLOSE_SECONDS, self._overdue)
+            return
         unsent = self._transport.get_write_buffer_size()
         self._stalls = self._stalls + 1 if unsent == self._unsent else 0
         self._unsent = unsent

@@ -6,8 +6,9 @@ from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
+from websockets.utils import accept_key
 
 from mockforge_nb.core.identity import Identity
 from mockforge_nb.core.log import HANDSHAKE, IN
@@ -34,9 +35,13 @@ class Handshake:
         asked: The request, once it is whole and one of HTTP.
         route: Whose plan the connection will follow, and `params`, its path's parameters; None: there is none.
         refused: Why there is no connection, in a line for the traffic; empty: it is not refused.
+        fault: The faults of the network that struck it, joined by commas; None: none did.
+        wait: How long the answer takes (s).
     """
 
-    __slots__ = ("_listener", "_tail", "answer", "asked", "params", "protocol", "refused", "route")
+    __slots__ = (
+        "_listener", "_tail", "answer", "asked", "fault", "params", "protocol", "refused", "route", "wait",
+    )  # fmt: skip
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -47,6 +52,8 @@ class Handshake:
         self.route: Route | None = None
         self.params: dict[str, str] = {}
         self.refused = ""
+        self.fault: str | None = None
+        self.wait = 0.0
 
     def receive(self, data: bytes) -> bytes:
         """Take what belongs to the request, and answer it once it is whole; return what follows it.
@@ -78,7 +85,7 @@ class Handshake:
     def _let_in(self, asked: Asked, answer: bytes) -> bool:
         """Answer an ordinary request, if there is a plan and a place for it; return whether there is."""
         found = self._listener.routes.find(asked.path)
-        if found is None or self._listener.full():
+        if found is None or self._listener.full() or found[0].plan.conditions.knocking:
             return False
         self.asked, (self.route, self.params) = asked, found
         self.answer = answer
@@ -120,7 +127,10 @@ class Handshake:
             busy = f"This mock takes {listener.most} connections, and they are open."
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, busy)
             return
-        protocol.send_response(response)
+        if response.status_code == 101 and self.route.plan.conditions.knocking:
+            response = self._struck(protocol, response, asked, self.route)
+        if not self.answer:
+            protocol.send_response(response)
         if response.status_code != 101:
             self.refused = f"{request.method} {request.path} {response.status_code} {response.reason_phrase}"
         # It is in the record; the protocol's parser would hold it as long as the connection lives.
@@ -131,6 +141,37 @@ class Handshake:
         protocol.send_response(protocol.reject(status, f"{text}\n"))
         asked = self.asked
         self.refused = text if asked is None else f"GET {asked.target} {status.value} {status.phrase}"
+
+    def _struck(self, protocol: ServerProtocol, response: Response, asked: Asked, route: Route) -> Response:
+        """Return what the network makes of the answer that lets a peer in."""
+        knock = self._listener.knock(route, asked.path)
+        self.wait, self.fault = knock.wait, ",".join(knock.names) or None
+        for name, options in knock.faults:
+            if name == "reject":
+                response = protocol.reject(options["status"], options["body"])
+                for header, value in options["headers"]:
+                    response.headers[header] = value
+                return response
+            if name == "wrong_subprotocol":
+                response.headers["Sec-WebSocket-Protocol"] = options["name"]
+            elif name == "wrong_accept":
+                del response.headers["Sec-WebSocket-Accept"]
+                response.headers["Sec-WebSocket-Accept"] = accept_key("another key")
+            elif name == "missing_upgrade":
+                del response.headers["Upgrade"]
+        data = response.serialize()
+        if "cut_handshake" in knock.names:
+            self.answer = data[: len(data) // 2]
+        elif "wrong_accept" in knock.names or "missing_upgrade" in knock.names:
+            self.answer = data
+        if self.answer:
+            self.refused = f"GET {asked.target} {response.status_code} {response.reason_phrase}"
+        return response
+
+    def gone(self) -> None:
+        """Take note that the peer has gone, whatever it was to be answered."""
+        self.wait = 0.0
+        self.refused = self.refused or "gone before it was answered"
 
     def late(self) -> None:
         """Take note that the request did not come in time."""
@@ -171,10 +212,11 @@ class Handshake:
         )
 
 
-def refused(listener: Listener, path: str, why: str) -> None:
+def refused(listener: Listener, path: str, why: str, fault: str | None = None) -> None:
     """Log a handshake that did not become a connection."""
     now = monotonic()
     clock = listener.clock_ns
     time = listener.epoch_ns + int(now * 1e9) if clock is None else clock
     record = ConnectionRecord(0, path, opened_ns=time)
-    listener.log.add(time, listener.elapsed_ns(now), record, IN, HANDSHAKE, why.encode(errors="replace"))
+    text = why.encode(errors="replace")
+    listener.log.add(time, listener.elapsed_ns(now), record, IN, HANDSHAKE, text, fault=fault)

@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Literal
 
-from mockforge_nb.core.events import Event, Failed, Received, Updated
+from mockforge_nb.core.events import Changed, Event, Failed, Received, Updated
+from mockforge_nb.core.identity import Identity
+from mockforge_nb.core.knock import Knock, knock
 from mockforge_nb.core.log import Log
 from mockforge_nb.core.message import Message
 from mockforge_nb.core.rooms import Rooms
-from mockforge_nb.core.routes import Routes
+from mockforge_nb.core.routes import Route, Routes
 from mockforge_nb.errors import AuthorError, BindError
 
 from .connection import Connection
@@ -182,6 +184,7 @@ class Listener:
         self.courtesy = Courtesy()
         self._servers: list[asyncio.Server] = []
         self._on_path: Counter[str] = Counter()
+        self._knocks: Counter[str] = Counter()
         self._emptied: asyncio.Event
 
     async def start(self, host: str, port: int) -> int:
@@ -189,6 +192,9 @@ class Listener:
         self.loop = asyncio.get_running_loop()
         self.timers = Timers(self.loop)
         self._emptied = asyncio.Event()
+        return await self._listen(host, port)
+
+    async def _listen(self, host: str, port: int) -> int:
         self.listening = bind(host, port)
         for one in self.listening:
             self._servers.append(await self.loop.create_server(lambda: Connection(self), sock=one, backlog=BACKLOG))
@@ -250,6 +256,12 @@ class Listener:
         """Return the number of the next connection on `path`, from 1."""
         self._on_path[path] += 1
         return self._on_path[path]
+
+    def knock(self, route: Route, path: str) -> Knock:
+        """Return what the network does to the next handshake at a path."""
+        self._knocks[path] += 1
+        seed = self.seed if route.plan.seed is None else route.plan.seed
+        return knock(route.plan.conditions, Identity(seed, path, self._knocks[path]), route.shared.struck)
 
     def opened(self, connection: Connection) -> None:
         """Take a connection whose handshake is done."""
@@ -333,6 +345,31 @@ class Listener:
             else:
                 connection.route = found[0]
                 connection.tell(Updated(found[0].plan, found[0].shared, found[1], running))
+
+    def change(self, routes: Routes) -> None:
+        """Let the same plans have other networks, on the connections that are there and on new ones."""
+        self.routes = routes
+        for connection in list(self.connections):
+            if connection.record is None or not connection.open:
+                continue
+            found = routes.find(connection.record.path)
+            if found is not None:
+                connection.route = found[0]
+                connection.tell(Changed(found[0].plan.conditions))
+
+    async def down(self) -> None:
+        """Refuse connections, and end those that are there without a word."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        for connection in list(self.sockets):
+            connection.abort()
+        await self._empty()
+
+    async def up(self, host: str, port: int) -> None:
+        """Listen again."""
+        if not self._servers and not self.stopped:
+            await self._listen(host, port)
 
     def wait_for_messages(self, waiter: Waiter, position: int) -> None:
         """Offer `waiter` the client messages that came since `position`, then those that will."""

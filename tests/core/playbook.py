@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from mockforge_nb.core.conditions import NONE, Conditions, Delay, LatencyProfile
 from mockforge_nb.core.events import (
     Burst,
     Close,
@@ -23,6 +24,11 @@ from mockforge_nb.core.identity import Identity
 from mockforge_nb.core.message import TEXT
 from mockforge_nb.core.plan import Plan, Shared
 from mockforge_nb.core.session import Session
+
+
+def late(profile: LatencyProfile | None) -> Conditions:
+    """A network whose way out has a latency."""
+    return NONE if profile is None else Conditions(delays=(Delay(profile),))
 
 
 class Playbook:

@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockforge_nb.core.conditions import LatencyProfile, Line, latency
+from mockforge_nb.core.conditions import Conditions, Delay, LatencyProfile, latency
+from mockforge_nb.core.events import Send
+from mockforge_nb.core.identity import Identity
+from mockforge_nb.core.link import Link, Memory
+from mockforge_nb.core.message import TEXT
 from mockforge_nb.core.units import seconds
 from mockforge_nb.errors import OptionError
 
@@ -36,6 +40,7 @@ def test_the_named_profiles_draw_evenly_from_their_range(name: str, low: float, 
 )
 def test_a_latency_is_said_in_many_ways(value: object, base: float, jitter: float) -> None:
     profile = latency(value)
+    assert isinstance(profile, LatencyProfile)
     assert (profile.base_ms, profile.jitter_ms) == (base, jitter)
 
 
@@ -103,11 +108,14 @@ def test_a_profile_that_makes_no_sense_is_refused(options: dict[str, object], pr
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 5)), min_size=1, max_size=50))
 def test_a_line_keeps_the_order_and_never_lets_a_message_out_early(gaps: list[tuple[float, float]]) -> None:
-    line = Line(LatencyProfile.between(0, 1000), lambda: Random(7))
+    conditions = Conditions(delays=(Delay(LatencyProfile.between(0, 1000)),))
+    link = Link(conditions, "out", Identity(7), Memory({}), 0.0)
     now, before = 0.0, 0.0
     for gap, _ in gaps:
         now += gap
-        leaves, delay = line.admit(now)
+        ((leaves, sent),) = link.admit(Send(TEXT, b"x"), now, None, [])
+        assert isinstance(sent, Send)
+        delay = sent.delay_ms
         assert leaves >= now + delay / 1000 - 1e-9
         assert leaves == pytest.approx(max(before, now + delay / 1000))
         before = leaves

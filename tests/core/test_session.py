@@ -22,7 +22,7 @@ from mockforge_nb.core.message import BINARY, TEXT
 from mockforge_nb.core.plan import Echo, Plan, Replay, Shared
 from mockforge_nb.core.program import BLOCK_BYTES, Payload, Program, Step
 
-from .playbook import Playbook, of
+from .playbook import Playbook, late, of
 
 
 def program(*at: float | tuple[float, str]) -> Program:
@@ -183,7 +183,7 @@ def test_the_script_s_time_does_not_count_the_waiting() -> None:
 
 
 def test_ten_messages_due_at_once_arrive_within_one_latency() -> None:
-    plan = Plan(Replay(program(*[0] * 10)), latency=LatencyProfile.slow())
+    plan = Plan(Replay(program(*[0] * 10)), conditions=late(LatencyProfile.slow()))
     book = Playbook(plan).open().until(5)
     times = [at for at, _ in book.sent]
     assert book.texts() == [str(i) for i in range(10)]
@@ -193,7 +193,11 @@ def test_ten_messages_due_at_once_arrive_within_one_latency() -> None:
 
 
 def test_each_message_leaves_at_its_time_plus_its_delay_or_right_behind_the_one_before() -> None:
-    book = Playbook(Plan(Replay(program(0, 50, 100, 900)), latency=LatencyProfile.between(0, 200))).open().until(5)
+    book = (
+        Playbook(Plan(Replay(program(0, 50, 100, 900)), conditions=late(LatencyProfile.between(0, 200))))
+        .open()
+        .until(5)
+    )
     sends = of(book.commands, Send)
     leaves = 0.0
     for (sent, _), send, due in zip(book.sent, sends, (0, 50, 100, 900), strict=True):
@@ -203,7 +207,7 @@ def test_each_message_leaves_at_its_time_plus_its_delay_or_right_behind_the_one_
 
 
 def test_latency_is_the_same_under_a_seed_and_each_connection_has_its_own() -> None:
-    plan = Plan(Replay(program(*range(5))), latency=LatencyProfile.slow())
+    plan = Plan(Replay(program(*range(5))), conditions=late(LatencyProfile.slow()))
 
     def delays(seed: int, number: int) -> list[float]:
         return [s.delay_ms for s in of(Playbook(plan, seed=seed, number=number).open().until(5).commands, Send)]
@@ -215,7 +219,7 @@ def test_latency_is_the_same_under_a_seed_and_each_connection_has_its_own() -> N
 
 def test_an_echo_under_latency_keeps_the_order_and_a_push_stands_behind_it() -> None:
     book = (
-        Playbook(Plan(Echo(), latency=LatencyProfile.between(10, 100)), seed=3)
+        Playbook(Plan(Echo(), conditions=late(LatencyProfile.between(10, 100))), seed=3)
         .open()
         .receive("a", "b")
         .push("c")
@@ -225,7 +229,7 @@ def test_an_echo_under_latency_keeps_the_order_and_a_push_stands_behind_it() -> 
 
 
 def test_a_fast_replay_under_latency_is_not_slowed_by_it() -> None:
-    plan = Plan(Replay(program(*range(5000))), latency=LatencyProfile.between(400, 500))
+    plan = Plan(Replay(program(*range(5000))), conditions=late(LatencyProfile.between(400, 500)))
     book = Playbook(plan).open().until(20)
     assert len(book.sent) == 5000
     for sent, text in book.sent:
@@ -233,7 +237,7 @@ def test_a_fast_replay_under_latency_is_not_slowed_by_it() -> None:
 
 
 def test_the_close_after_a_script_waits_for_what_is_on_its_way() -> None:
-    book = Playbook(Plan(Replay(program(0), then="close"), latency=LatencyProfile(base_ms=50))).open()
+    book = Playbook(Plan(Replay(program(0), then="close"), conditions=late(LatencyProfile(base_ms=50)))).open()
     book.until(0.049)
     assert book.closed is None
     book.until(0.051)
@@ -329,7 +333,9 @@ def test_all_who_watch_one_play_head_read_the_same_random_text() -> None:
 
 
 def test_an_update_begins_the_new_script_and_lets_what_is_on_its_way_arrive() -> None:
-    book = Playbook(Plan(Replay(program((0, "old"), (5000, "never"))), latency=LatencyProfile(base_ms=100))).open()
+    book = Playbook(
+        Plan(Replay(program((0, "old"), (5000, "never"))), conditions=late(LatencyProfile(base_ms=100)))
+    ).open()
     book.until(0.05).update(Plan(Replay(program((0, "new"))))).until(10)
     assert book.texts() == ["old", "new"]
 

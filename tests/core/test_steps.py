@@ -11,7 +11,7 @@ from mockforge_nb.core.plan import Plan, Replay
 from mockforge_nb.core.program import Program
 from mockforge_nb.errors import ExpectationError, ExpectationTimeoutError, ScriptError
 
-from .playbook import Playbook, of
+from .playbook import Playbook, late, of
 
 LOGIN = """
 {"step_id": "ask", "text": "login?"}
@@ -24,7 +24,7 @@ LOGIN = """
 
 def play(text: str, *, speed: float = 1.0, latency: LatencyProfile | None = None, delays: bool = False) -> Playbook:
     program = Program.of(parse(text, "test.jsonl")[0], delays=delays)
-    return Playbook(Plan(Replay(program, speed), latency=latency)).open()
+    return Playbook(Plan(Replay(program, speed), conditions=late(latency))).open()
 
 
 # Branches
