@@ -109,6 +109,7 @@ class Link:
         who: The connection, for its random numbers.
         memory: What outlives the links.
         began: When the connection was opened (s of the driver's clock).
+        begins: Told of a state of the connection that begins, and when.
         before: The link that it takes the place of: what left it last, and what its faults have seen, stay.
     """
 
@@ -119,6 +120,7 @@ class Link:
         who: Identity,
         memory: Memory,
         began: float,
+        begins: Callable[[Active, float], None],
         before: Link | None = None,
     ) -> None:
         self.silent: str | None = None
@@ -130,6 +132,7 @@ class Link:
         self._bandwidth = next((each for each in conditions.bandwidths if each.direction == direction), None)
         self._who = who
         self._memory = memory
+        self._begins = begins
         # How many overtake it still, until when it waits for them, and what it is.
         self._held: deque[list[Any]] = before._held if before is not None else deque()
         known = {id(each.fault): each for each in before.active} if before is not None else {}
@@ -161,19 +164,23 @@ class Link:
                 times.append(one.began + after.value)
         return min(times, default=None)
 
-    def turned(self, now: float) -> list[Active]:
-        """Return the ends and states that begin now, each once."""
-        begun = []
+    def turn(self, now: float) -> list[Fault]:
+        """Let the states begin whose time has come, each once; return the ends that have come."""
+        ends = []
         for one in self.active:
             kind = one.fault.kind.group
             if one.over or kind == "message" or (kind == "end" and one.fault.after is None) or not one.reached(now):
                 continue
             one.over = True
-            if one.strikes():
+            if not one.strikes():
+                continue
+            if kind == "end":
+                ends.append(one.fault)
+            else:
                 one.on = True
                 one.left = one.fault.options.get("size", 0)
-                begun.append(one)
-        return begun
+                self._begins(one, now)
+        return ends
 
     def late(self, now: float) -> list[tuple[float, Crossing]]:
         """Return the messages that were held back until now."""
@@ -239,7 +246,11 @@ class Link:
                 self._held.remove(entry)
                 found.append(self._leave(entry[2], found[-1][0]))
         limit = next((one for one in self.active if one.on and one.fault.name == "limit_data"), None)
-        return found if limit is None else self._limited(found, limit)
+        if limit is not None:
+            found = self._limited(found, limit)
+        for fault in self.turn(due):  # what was the last message before it
+            found += self.end(ending(fault), due)
+        return found
 
     def _limited(self, found: list[tuple[float, Crossing]], limit: Active) -> list[tuple[float, Crossing]]:
         """Return what of these still fits, the last of them cut, and then the end."""
@@ -287,10 +298,10 @@ class Link:
             else:
                 send = _changed(name, options, send, one)
         delay = round(delay + self._transmission(send, due), 3)
-        due_ms = send.due_ms + delay
-        if names or delay or self._delays or self._bandwidth is not None:
-            fault = ",".join(names) or None
-            send = replace(send, due_ms=due_ms, delay_ms=delay, fault=fault)
+        if delay or self._delays or self._bandwidth is not None:
+            send = replace(send, due_ms=send.due_ms + delay, delay_ms=delay)
+        if names:
+            send = replace(send, fault=",".join(names))
         if held is not None:
             self._held.append([held.fault.options["by"], due + held.fault.options["within"], send])
             return []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .conditions import Conditions
 from .events import Close, Command, Drop, Send
-from .link import LOST, Count, Crossing, Link, Memory, ending
+from .link import LOST, Active, Count, Crossing, Link, Memory, ending
 
 if TYPE_CHECKING:
     from .identity import Identity
@@ -47,8 +47,8 @@ class Network:
         self.arriving: deque[tuple[float, Send]] = deque()
         self.waiting = 0
         now = conditions.during(self._phase)
-        self.out = Link(now, "out", who, self._memory, opened)
-        self.into = Link(now, "in", who, self._memory, opened)
+        self.out = Link(now, "out", who, self._memory, opened, self._begins)
+        self.into = Link(now, "in", who, self._memory, opened, self._begins)
 
     def change(self, conditions: Conditions, now: float) -> None:
         """Let other conditions hold from `now` on; faults that were there go on with what they have seen."""
@@ -58,8 +58,15 @@ class Network:
     def _enter(self, now: float) -> None:
         self._phase, self._next_phase = self._conditions.at(now - self._opened)
         holds = self._conditions.during(self._phase)
-        self.out = Link(holds, "out", self._who, self._memory, now, self.out)
-        self.into = Link(holds, "in", self._who, self._memory, now, self.into)
+        self.out = Link(holds, "out", self._who, self._memory, now, self._begins, self.out)
+        self.into = Link(holds, "in", self._who, self._memory, now, self._begins, self.into)
+        self._hush()
+
+    def _begins(self, one: Active, now: float) -> None:
+        """Take note of a state of the connection."""
+        if one.fault.options.get("timeout"):
+            self._cut_at = now + one.fault.options["timeout"]
+        self._hush()
 
     # What time brings
 
@@ -78,13 +85,7 @@ class Network:
         """Let time come to `now`; return the ends of the connection that it brings, and messages that come late."""
         if self._next_phase is not None and now >= self._opened + self._next_phase:
             self._enter(now)
-        ends: list[Close | Drop] = []
-        for one in (*self.out.turned(now), *self.into.turned(now)):
-            if one.fault.kind.group == "end":
-                ends.append(ending(one.fault))
-            elif one.fault.options.get("timeout"):
-                self._cut_at = now + one.fault.options["timeout"]
-        self._hush()
+        ends = [ending(fault) for fault in (*self.out.turn(now), *self.into.turn(now))]
         if self._cut_at is not None and now >= self._cut_at:
             self._cut_at = None
             ends.append(Drop(fault="timeout"))

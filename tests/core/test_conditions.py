@@ -109,7 +109,7 @@ def test_a_profile_that_makes_no_sense_is_refused(options: dict[str, object], pr
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 5)), min_size=1, max_size=50))
 def test_a_line_keeps_the_order_and_never_lets_a_message_out_early(gaps: list[tuple[float, float]]) -> None:
     conditions = Conditions(delays=(Delay(LatencyProfile.between(0, 1000)),))
-    link = Link(conditions, "out", Identity(7), Memory({}), 0.0)
+    link = Link(conditions, "out", Identity(7), Memory({}), 0.0, lambda *_: None)
     now, before = 0.0, 0.0
     for gap, _ in gaps:
         now += gap
