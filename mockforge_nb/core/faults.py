@@ -205,7 +205,9 @@ FAULTS: Final[Mapping[str, Kind]] = {
     "missing_upgrade": Kind("handshake", "the response has no Upgrade header", {}, _IN),
     "slow_handshake": Kind("handshake", "the response takes `delay`", {"delay": (_seconds, 1.0)}, _IN),
     "cut_handshake": Kind("handshake", "TCP ends in the middle of the response", {}, _IN),
-    "wrong_subprotocol": Kind("handshake", "a subprotocol that was not offered", {"name": (_text, "refused")}, _IN),
+    "wrong_subprotocol": Kind(
+        "handshake", "a subprotocol that was not offered", {"subprotocol": (_text, "refused")}, _IN
+    ),
 }  # fmt: skip
 
 

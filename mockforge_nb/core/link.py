@@ -238,11 +238,12 @@ class Link:
                 break
         if end is not None:
             return [self._leave(_lost(send, end.fault.name), due), *self.end(ending(end.fault), due)]
+        overtaken = list(self._held)
         found = self._struck(send, due, tag, struck)
-        overtaken = [entry for entry in self._held if entry[2] is not send]
-        for entry in overtaken:
+        crossed = any(isinstance(command, Send) and command.wire != LOST for _, command in found)
+        for entry in overtaken if crossed else ():
             entry[0] -= 1
-            if entry[0] <= 0 and found:
+            if entry[0] <= 0:
                 self._held.remove(entry)
                 found.append(self._leave(entry[2], found[-1][0]))
         limit = next((one for one in self.active if one.on and one.fault.name == "limit_data"), None)

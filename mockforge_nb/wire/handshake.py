@@ -153,7 +153,7 @@ class Handshake:
                     response.headers[header] = value
                 return response
             if name == "wrong_subprotocol":
-                response.headers["Sec-WebSocket-Protocol"] = options["name"]
+                response.headers["Sec-WebSocket-Protocol"] = options["subprotocol"]
             elif name == "wrong_accept":
                 del response.headers["Sec-WebSocket-Accept"]
                 response.headers["Sec-WebSocket-Accept"] = accept_key("another key")
