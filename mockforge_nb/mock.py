@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +24,7 @@ from .words import Word
 if TYPE_CHECKING:
     from .connections import Connection
     from .server import MockServer, Starting
+    from .sweep import Sweep
     from .traffic import Traffic
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -376,6 +377,37 @@ class Mock(NetworkWords["Mock"]):
         from .simulated import simulate
 
         return simulate(self, client, until=until, connections=connections, path=path, check=check)
+
+    def sweep(
+        self,
+        client: Callable[..., Any],
+        *,
+        repeat: int = 1,
+        timeout: float | str | timedelta = 60,
+        progress: bool = True,
+        **grid: Iterable[Any],
+    ) -> Sweep:
+        """Run a client of yours against this mock under each combination of conditions.
+
+        Args:
+            client: A function, plain or ``async``, that is given the url (and the server, if it takes two).
+            repeat: How often each combination is run, each time with another seed.
+            timeout: How long a run may take; more is an error of the run.
+            progress: Whether a progress bar is shown.
+            grid: Lists of values: ``latency=[0, "slow"]``, ``bandwidth=[None, "3g"]``, or a fault's probabilities
+                (``drop=[0, 0.01]``) or arguments (``close=[{"after": 3}]``).
+
+        Returns:
+            A DataFrame with a row a run: its parameters, `repeat`, the client's `result` or `error` (the exception),
+            `seconds`, `messages_in`, `messages_out`, `struck` (rows with a fault) and `errors` (in server.errors);
+            its ``.plot()`` is a heat map.
+
+        Raises:
+            OptionError: An argument that is wrong; nothing is run then.
+        """
+        from .sweep import sweep
+
+        return sweep(self, client, repeat=repeat, timeout=timeout, progress=progress, grid=grid)
 
     def _plans(self, root: PathPattern) -> list[tuple[PathPattern, Plan]]:
         return plans(self, root)

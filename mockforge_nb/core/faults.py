@@ -26,9 +26,9 @@ class After:
     value: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Fault:
-    """A fault as it was asked for.
+    """A fault as it was asked for; asked for twice it is two, each with what it has seen.
 
     Attributes:
         name: Its name, one of `FAULTS`.

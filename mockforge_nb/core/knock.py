@@ -42,7 +42,7 @@ def knock(conditions: Conditions, who: Identity, counts: dict[object, Count]) ->
     wait = delays[min(who.number, len(delays)) - 1] if delays else 0.0
     struck = []
     for index, fault in enumerate(conditions.knocks):
-        count = counts.setdefault((id(fault), "handshake"), Count())
+        count = counts.setdefault((fault, "handshake"), Count())
         count.messages += 1
         if fault.after is not None and count.messages <= fault.after.value:
             continue

@@ -133,9 +133,9 @@ class Link:
         self._who = who
         self._memory = memory
         self._begins = begins
-        # How many overtake it still, until when it waits for them, and what it is.
+        # How many overtake it still, until when it waits for them, what it is, and when it could leave.
         self._held: deque[list[Any]] = before._held if before is not None else deque()
-        known = {id(each.fault): each for each in before.active} if before is not None else {}
+        known = {each.fault: each for each in before.active} if before is not None else {}
         named: dict[str, int] = {}
         self.active: list[Active] = []
         for fault in conditions.faults:
@@ -146,11 +146,11 @@ class Link:
             both = fault.direction == "both" and (fault.kind.group != "state" or direction == "out")
             if not both and fault.direction != direction:
                 continue
-            one = known.get(id(fault))
+            one = known.get(fault)
             if one is None:
                 one = Active(fault, partial(memory.stream, who, f"fault {fault.name} {number} {direction}"), began)
                 if fault.scope == "server":
-                    one.own = memory.counts.setdefault((id(fault), direction), Count())
+                    one.own = memory.counts.setdefault((fault, direction), Count())
             self.active.append(one)
 
     # What time alone brings
@@ -187,14 +187,14 @@ class Link:
         found: list[tuple[float, Crossing]] = []
         for entry in [entry for entry in self._held if entry[1] <= now]:
             self._held.remove(entry)
-            found.append(self._leave(entry[2], entry[1]))
+            found.append(self._leave(entry[2], max(entry[1], entry[3])))
         return found
 
     # What enters
 
     def end(self, command: Close | Drop, due: float) -> list[tuple[float, Crossing]]:
         """Let the connection's end cross, behind all that was sent before; nothing overtakes it."""
-        found = [self._leave(entry[2], due) for entry in self._held]
+        found = [self._leave(entry[2], max(due, entry[3])) for entry in self._held]
         self._held.clear()
         if self.silent is not None and command.fault is None:
             return found
@@ -245,7 +245,7 @@ class Link:
             entry[0] -= 1
             if entry[0] <= 0:
                 self._held.remove(entry)
-                found.append(self._leave(entry[2], found[-1][0]))
+                found.append(self._leave(entry[2], max(found[-1][0], entry[3])))
         limit = next((one for one in self.active if one.on and one.fault.name == "limit_data"), None)
         if limit is not None:
             found = self._limited(found, limit)
@@ -304,7 +304,7 @@ class Link:
         if names:
             send = replace(send, fault=",".join(names))
         if held is not None:
-            self._held.append([held.fault.options["by"], due + held.fault.options["within"], send])
+            self._held.append([held.fault.options["by"], due + held.fault.options["within"], send, due + delay / 1000])
             return []
         leaves = due + delay / 1000
         if sliced is not None:
@@ -325,7 +325,9 @@ class Link:
 
     def _transmission(self, send: Send, due: float) -> float:
         """Return how long the line takes for a message, in ms, and let the next ones wait for it."""
-        rates = [one.fault.options["rate"] * 1000 for one in self.active if one.on and one.fault.name == "bandwidth"]
+        rates: list[float] = [
+            one.fault.options["rate"] * 1000 for one in self.active if one.on and one.fault.name == "bandwidth"
+        ]
         burst = 0
         if self._bandwidth is not None:
             rates.append(self._bandwidth.rate)
@@ -336,7 +338,7 @@ class Link:
         self._sent = max(self._sent, due) + len(send.payload) / rate
         ready = self._sent - burst / rate
         self.last = max(self.last, ready)
-        return 0.0 if burst and ready <= due else 1000 * len(send.payload) / rate
+        return 1000 * min(len(send.payload) / float(rate), max(0.0, ready - due))
 
     def _leave(self, command: Any, leaves: float) -> tuple[float, Crossing]:
         self.last = max(self.last, leaves)

@@ -25,6 +25,7 @@ class Network:
         into: The way from the peer.
         arriving: Messages from the peer that are on their way, and when each arrives (s).
         waiting: How many bytes these have.
+        held: Whether nothing more is taken from the peer, as too many are.
 
     Args:
         conditions: What holds.
@@ -34,8 +35,8 @@ class Network:
     """
 
     __slots__ = (
-        "_conditions", "_cut_at", "_memory", "_next_phase", "_opened", "_phase", "_who", "arriving", "into", "out",
-        "waiting",
+        "_conditions", "_cut_at", "_memory", "_next_phase", "_opened", "_phase", "_who", "arriving", "held", "into",
+        "out", "waiting",
     )  # fmt: skip
 
     def __init__(self, conditions: Conditions, who: Identity, counts: dict[object, Count], opened: float) -> None:
@@ -46,6 +47,7 @@ class Network:
         self._phase, self._next_phase = conditions.at(0.0)
         self.arriving: deque[tuple[float, Send]] = deque()
         self.waiting = 0
+        self.held = False
         now = conditions.during(self._phase)
         self.out = Link(now, "out", who, self._memory, opened, self._begins)
         self.into = Link(now, "in", who, self._memory, opened, self._begins)

@@ -31,6 +31,7 @@ from .events import (
     Paused,
     Pushed,
     Raised,
+    Reading,
     Received,
     Resumed,
     Returned,
@@ -273,6 +274,9 @@ class Session:
         for end in ends:
             self._strike(end, now, out)
         arrived = network.arrived(now)
+        if network.held and network.waiting <= self.plan.queue_bytes // 2:
+            network.held = False
+            out.append(Reading(on=True))
         if arrived:
             runs = [(message.opcode, [message.payload]) for message in arrived]
             received = Received(runs, self._connection.number if self._connection else 0, self.time_ns(now))
@@ -288,6 +292,9 @@ class Session:
                 out.extend(map(Came, rows))
                 for end in ends:
                     self._strike(end, now, out)
+        if not self.network.held and self.network.waiting > self.plan.queue_bytes:
+            self.network.held = True
+            out.append(Reading(on=False))
 
     def _strike(self, end: Close | Drop, now: float, out: list[Command]) -> None:
         """End the connection by a fault: a close frame stands behind what is on its way, all else is cut off."""
