@@ -70,7 +70,8 @@ class Sweep(pd.DataFrame):
         axes.set_xlabel(x)
         axes.set_ylabel(y or "")
         for row, column in itertools.product(range(len(cells)), range(len(cells.columns))):
-            axes.text(column, row, f"{means[row, column]:.3g}", ha="center", va="center")
+            label = {"facecolor": "white", "alpha": 0.6, "edgecolor": "none"}
+            axes.text(column, row, f"{means[row, column]:.3g}", ha="center", va="center", bbox=label)
         axes.figure.colorbar(image, label="share of runs that failed" if value == "failed" else f"mean {value}")
         return axes
 

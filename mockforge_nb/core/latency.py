@@ -189,8 +189,8 @@ def latency(value: object, where: str = "latency()") -> Delays:
         Call.of(value, where, "message")
         return Computed(value)
     hint = (
-        "valid: 'fast', 'normal', 'slow', a number of ms, \"250ms\", a pair (low, high), a LatencyProfile, a Series or a"
-        " function"
+        "valid: 'fast', 'normal', 'slow', a number of ms, \"250ms\", a pair (low, high), a LatencyProfile, a Series"
+        " or a function"
     )
     if hasattr(value, "__len__") and not isinstance(value, (str, bytes, tuple)) and not _is_pair(value):
         return _measured(value, where, hint)

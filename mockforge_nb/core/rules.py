@@ -44,6 +44,8 @@ class Call:
     def of(cls, function: Callable[..., Any], where: str, *offered: str) -> Call:
         """Return the call of a function that takes the first of what is `offered`, or all.
 
+        A parameter with a default keeps it: ``lambda message, each=each: …`` is how a loop's variable is kept.
+
         Raises:
             OptionError: It wants more arguments, or keyword-only ones.
         """
@@ -51,11 +53,12 @@ class Call:
             signature = inspect.signature(function)
         except (TypeError, ValueError):  # what is written in C may not tell
             return cls(function, 1)
-        for count in range(len(offered), -1, -1):
-            try:
-                signature.bind(*offered[:count])
-            except TypeError:
-                continue
+        parameters = signature.parameters.values()
+        positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+        any_number = any(each.kind is each.VAR_POSITIONAL for each in parameters)
+        count = len(offered) if any_number else sum(each.default is each.empty for each in positional)
+        named = any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters)
+        if count <= len(offered) and not named:
             return cls(function, count)
         raise OptionError(where, function, f"takes {signature}", f"it is given ({', '.join(offered)}), or less of it")
 
