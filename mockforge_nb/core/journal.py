@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .events import Burst, Runs, Send
+from .events import NAN, Burst, Runs, Send
 from .log import OUT, Log
 from .message import CLOSE
 from .record import ConnectionRecord
@@ -35,11 +35,12 @@ class Journal:
         payload: bytes = b"",
         close: tuple[int, str] | None = None,
         fault: str | None = None,
+        delay_ms: float = NAN,
     ) -> int:
         """Log a frame that no step sent, a handshake or an end; return its time (UTC ns)."""
         time = self.session.time_ns(now)
         elapsed = int((now - self._started) * 1e9)
-        self._log.add(time, elapsed, self.record, direction, opcode, payload, fault=fault, close=close)
+        self._log.add(time, elapsed, self.record, direction, opcode, payload, -1, -1, NAN, delay_ms, fault, close)
         return time
 
     def close(self, now: float, direction: int, code: int, reason: str, fault: str | None = None) -> int:

@@ -301,6 +301,8 @@ class Link:
         delay = round(delay + self._transmission(send, due), 3)
         if delay or self._delays or self._bandwidth is not None:
             send = replace(send, due_ms=send.due_ms + delay, delay_ms=delay)
+        if delay and any(one.on and one.fault.name == "bandwidth" for one in self.active):
+            names.append("bandwidth")
         if names:
             send = replace(send, fault=",".join(names))
         if held is not None:

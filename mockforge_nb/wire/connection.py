@@ -311,7 +311,7 @@ class Connection(asyncio.BufferedProtocol):
             return False
         if door.refused and not self._refused:
             self._refused = True
-            refused(self.listener, door.path, door.refused, door.fault)
+            refused(self.listener, door)
             self._in_time()
             if door.answer:
                 self._out.append(door.answer)
@@ -358,7 +358,8 @@ class Connection(asyncio.BufferedProtocol):
         self.journal = Journal(self.listener.log, record, self.session, self.listener.started)
         record.opened_ns = self.session.time_ns(monotonic())
         self.listener.log.open(record)
-        self.journal.add(monotonic(), IN, HANDSHAKE, f"GET {asked.target} 101 Switching Protocols".encode())
+        text = f"GET {asked.target} 101 Switching Protocols".encode()
+        self.journal.add(monotonic(), IN, HANDSHAKE, text, fault=door.fault, delay_ms=door.delay_ms)
         self._collect()
         self.listener.opened(self)
         self._ask(Opened())
@@ -515,7 +516,8 @@ class Connection(asyncio.BufferedProtocol):
         if sent is not None and not self._close_out:
             self._close_out = True
             self._failed = self._ending and received is None
-            self.journal.close(monotonic(), OUT, sent.code, sent.reason, self._fault)
+            slow = "slow_close" if network is not None and network.slow_close() else None
+            self.journal.close(monotonic(), OUT, sent.code, sent.reason, self._fault or slow)
             self._end()
 
     def _flush(self) -> None:

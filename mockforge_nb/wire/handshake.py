@@ -10,6 +10,7 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.utils import accept_key
 
+from mockforge_nb.core.events import NAN
 from mockforge_nb.core.identity import Identity
 from mockforge_nb.core.log import HANDSHAKE, IN
 from mockforge_nb.core.record import ConnectionRecord
@@ -36,11 +37,11 @@ class Handshake:
         route: Whose plan the connection will follow, and `params`, its path's parameters; None: there is none.
         refused: Why there is no connection, in a line for the traffic; empty: it is not refused.
         fault: The faults of the network that struck it, joined by commas; None: none did.
-        wait: How long the answer takes (s).
+        wait: How long the answer takes (s) from now on, and `delay_ms` how long it took (NaN: no time).
     """
 
     __slots__ = (
-        "_listener", "_tail", "answer", "asked", "fault", "params", "protocol", "refused", "route", "wait",
+        "_listener", "_tail", "answer", "asked", "delay_ms", "fault", "params", "protocol", "refused", "route", "wait",
     )  # fmt: skip
 
     def __init__(self, listener: Listener) -> None:
@@ -54,6 +55,7 @@ class Handshake:
         self.refused = ""
         self.fault: str | None = None
         self.wait = 0.0
+        self.delay_ms = NAN
 
     def receive(self, data: bytes) -> bytes:
         """Take what belongs to the request, and answer it once it is whole; return what follows it.
@@ -146,6 +148,7 @@ class Handshake:
         """Return what the network makes of the answer that lets a peer in."""
         knock = self._listener.knock(route, asked.path)
         self.wait, self.fault = knock.wait, ",".join(knock.names) or None
+        self.delay_ms = knock.wait * 1000 if knock.wait else NAN
         for name, options in knock.faults:
             if name == "reject":
                 response = protocol.reject(options["status"], options["body"])
@@ -212,11 +215,12 @@ class Handshake:
         )
 
 
-def refused(listener: Listener, path: str, why: str, fault: str | None = None) -> None:
+def refused(listener: Listener, door: Handshake) -> None:
     """Log a handshake that did not become a connection."""
     now = monotonic()
     clock = listener.clock_ns
     time = listener.epoch_ns + int(now * 1e9) if clock is None else clock
-    record = ConnectionRecord(0, path, opened_ns=time)
-    text = why.encode(errors="replace")
-    listener.log.add(time, listener.elapsed_ns(now), record, IN, HANDSHAKE, text, fault=fault)
+    record = ConnectionRecord(0, door.path, opened_ns=time)
+    text = door.refused.encode(errors="replace")
+    elapsed = listener.elapsed_ns(now)
+    listener.log.add(time, elapsed, record, IN, HANDSHAKE, text, fault=door.fault, delay_ms=door.delay_ms)

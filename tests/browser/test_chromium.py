@@ -120,3 +120,28 @@ def test_a_browser_is_told_of_an_abort_and_of_an_unknown_path(ws_mock: Any, eval
     assert (talk["seen"], talk["code"], talk["clean"]) == (["last"], 1006, False)
     assert evaluate(TALK, url=server.url_for("/nowhere"), says=[], count=-1)["code"] == 1006
     assert "404" in server.traffic.df.text.iloc[-1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "options", "seen"),
+    [
+        ("slicer", {"size": 3}, ["zero", "ünö"]),
+        ("bad_frame", {"how": "rsv", "after": 1}, ["zero"]),
+        ("bad_frame", {"how": "masked", "after": 1}, ["zero"]),
+        ("bad_frame", {"how": "control", "after": 1}, ["zero"]),
+        ("invalid_utf8", {"after": 1}, ["zero"]),
+        ("reset_peer", {"after": 1}, ["zero"]),
+        ("wrong_accept", {}, []),
+        ("missing_upgrade", {}, []),
+        ("wrong_subprotocol", {}, []),
+        ("reject", {"status": 503}, []),
+    ],
+)
+def test_a_browser_on_a_bad_day(
+    ws_mock: Any, evaluate: Evaluate, fault: str, options: dict[str, Any], seen: list[str]
+) -> None:
+    server = ws_mock(Mock().replay(["zero", "ünö"], rate=100, then="close").fault(fault, **options))
+    talk = evaluate(TALK, url=server.url, says=[], count=-1)
+    assert talk["seen"] == seen
+    assert (talk["code"], talk["clean"]) == ((1000, True) if fault == "slicer" else (1006, False))
+    assert fault in set(server.traffic.df["fault"].dropna())

@@ -259,7 +259,9 @@ def test_bandwidth_idles_do_not_save_up_more_than_the_burst() -> None:
 
 def test_toxiproxy_s_bandwidth_is_in_kb_of_1000_bytes() -> None:
     mock = Mock().replay(["x" * 1000] * 3, speed="max").fault("bandwidth", rate=10)
-    assert [at for at, _ in play(mock).sent] == [100, 200, 300]
+    played = play(mock)
+    assert [at for at, _ in played.sent] == [100, 200, 300]
+    assert {name for _, name in struck(played)} == {"bandwidth"}
 
 
 def test_toxiproxy_s_latency_does_not_add_up() -> None:

@@ -208,6 +208,8 @@ def test_tcp_outlives_the_closing_handshake(ws_mock: WsMock) -> None:
         began = time.monotonic()
         assert peer.rest() == b""
         assert time.monotonic() - began >= 0.19
+    ended(server)
+    assert faults(server) == [("out", "close", 0, "slow_close")]
 
 
 def test_data_beyond_the_limit_is_cut_off(ws_mock: WsMock) -> None:
@@ -295,6 +297,8 @@ def test_the_answer_takes_its_time_attempt_by_attempt(ws_mock: WsMock) -> None:
         assert peer.frame() == (TEXT, b"early")
     with Raw(server).open(then=frame(BINARY, b"second")) as peer:
         assert peer.frame() == (BINARY, b"second")
+    shakes = server.traffic.df.query("opcode == 'handshake'")
+    assert shakes.delay_ms.fillna(0).tolist() == [200, 0]
 
 
 def test_a_client_that_goes_while_its_handshake_waits_leaves_nothing_behind(ws_mock: WsMock) -> None:
