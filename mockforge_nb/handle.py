@@ -230,6 +230,11 @@ class Server(NetworkWords[Live]):
 
         return Live(repr(word), undo)
 
+    @property
+    def live(self) -> list[str]:
+        """What was said to the network while it runs, and holds."""
+        return [repr(word) for word in self._live]
+
     def down(self) -> Live:
         """Let the server be away: connections that are there end without a close frame, and new ones are refused.
 

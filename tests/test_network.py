@@ -134,7 +134,10 @@ def test_what_is_said_to_a_server_holds_on_all_paths_and_over_an_update(ws_mock:
             client.send("kept")
             assert client.recv(PATIENCE) == f"{prefix}kept"
     assert repr(drop) == "<fault('drop', only='lost'), holds>"
+    assert server.live == ["fault('drop', only='lost')"]
+    assert "fault(&#x27;drop&#x27;, only=&#x27;lost&#x27;)" in server._repr_html_()
     drop.end()
+    assert server.live == []
     with server.client() as client:
         client.send("lost")
         assert client.recv(PATIENCE) == "> lost"

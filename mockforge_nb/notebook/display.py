@@ -258,6 +258,8 @@ def traffic_html(traffic: Traffic) -> str:
 def server_html(server: Server) -> str:
     """Return where a server is, what it does, what went wrong, and its last messages."""
     rows = [("mock", repr(server.mock)), ("seed", server.seed)]
+    if server.live:
+        rows.append(("live", ", ".join(server.live)))
     errors = server.errors
     wrong = "".join(
         f'<div style="{_BAD}">{safe(type(error).__name__)}: {safe(error, 300)}</div>' for error in errors[:SHOWN_ROWS]

@@ -270,6 +270,19 @@ def test_toxiproxy_s_latency_does_not_add_up() -> None:
     assert [at for at, _ in play(mock).sent] == [1000, 1000, 1000]
 
 
+def test_toxiproxy_s_jitter_is_even_around_the_latency() -> None:
+    mock = Mock().replay([""] * 2000, rate=1).fault("latency", delay="100ms", jitter="20ms")
+    delays = mock.simulate(until="1h").df["delay_ms"].dropna()
+    assert stats.kstest(delays, stats.uniform(80, 40).cdf).pvalue > 0.01
+
+
+def test_toxiproxy_s_slices_vary_around_their_size() -> None:
+    played = play(Mock().replay(["x" * 6000]).fault("slicer", size=60, variation=20))
+    sizes = [len(one.frames) - 2 for one in of(played.commands, Raw)][:-1]
+    assert 40 <= min(sizes) < 45 < 75 < max(sizes) <= 80
+    assert np.mean(sizes) == pytest.approx(60, abs=5)
+
+
 def test_toxiproxy_s_toxicity_is_drawn_once_a_connection() -> None:
     mock = TICKS.fault("half_open", probability=0.5)
     silent = [len(through(play(mock, number=number))) for number in range(1, 101)]

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from websockets.sync.client import connect
 
 from mockforge_nb import LatencyProfile, Mock, MockServer
+from mockforge_nb.connections import Connection
 from mockforge_nb.pytest_plugin import WsMock
 
 from .raw import BINARY, CLOSE, CONT, PATIENCE, PING, PONG, TEXT, Raw, close_frame, ended, eventually, frame, rows
@@ -126,6 +127,32 @@ def test_a_strict_client_closes_with_the_code_that_rfc_6455_has_for_it(
 def test_a_flood_is_as_many_messages_as_it_says(ws_mock: WsMock) -> None:
     server = ws_mock(Mock().replay(STEPS[:1], then="close").fault("flood", count=5000))
     assert said(server) == ["message 0"] * 5000
+
+
+async def doubled(conn: Connection) -> None:
+    async for message in conn:
+        await conn.send(f"{message.text}{message.text}")
+
+
+@pytest.mark.parametrize(
+    ("mock", "got"),
+    [
+        (Mock().handle(doubled), ["kepkep", "endend"]),
+        (Mock().echo(), ["kep", "end"]),
+        (Mock().when("(.*)", ["1 {{match.1}}", "2 {{match.1}}"]), ["1 kep", "2 kep", "1 end", "2 end"]),
+        (Mock().stream(iter(["out", "lost", "end"])), ["out", "end"]),
+    ],
+)
+def test_the_network_is_in_front_of_any_behaviour(ws_mock: WsMock, mock: Mock, got: list[str]) -> None:
+    network = mock.fault("drop", only="^lost").fault("drop", only="^lost", direction="in")
+    server = ws_mock(network.latency((1, 5)).latency((1, 5), direction="in"))
+    with server.client() as client:
+        for text in ("kep", "lost", "end"):
+            client.send(text)
+        assert [client.recv(PATIENCE) for _ in got] == got
+    assert "drop" in {row[3] for row in faults(server)}
+    delayed = server.traffic.df.query("opcode == 'text' and fault.isna()")
+    assert delayed.delay_ms.between(1, 5).all()
 
 
 # The connection's end
