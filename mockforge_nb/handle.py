@@ -212,14 +212,14 @@ class Server(NetworkWords[Live]):
 
     # The network
 
-    def _under(self) -> Routes:
-        """Return the routes with what was said to the network while it runs."""
-        live = list(self._live)
+    def _under(self, *more: Word) -> Routes:
+        """Return the routes with what was said to the network while it runs, and `more`."""
+        live = [*self._live, *more]
         return self._routes.under(lambda conditions: conditions_of(live, conditions)) if live else self._routes
 
     def _says(self, word: Word) -> Live:
+        self.call(self.listener.change, self._under(word))
         self._live.append(word)
-        self.call(self.listener.change, self._under())
 
         def undo() -> None:
             if not any(each is word for each in self._live):
