@@ -45,23 +45,19 @@ from mockforge_nb.core.record import ConnectionRecord
 from mockforge_nb.core.session import Session
 from mockforge_nb.errors import ConnectionClosedError
 
+from .deadline import Deadline
 from .frames import FrameReader
 from .handshake import Handshake, refused
 from .inbox import Inbox
 from .request import Asked
 from .sockets import reset_on_close
 from .tasks import Tasks, no_exit
+from .waits import Waits
 
 if TYPE_CHECKING:
     from mockforge_nb.core.routes import Route
 
     from .listener import Listener
-
-CLOSE_SECONDS = 1.0
-"""How long a peer has to end the TCP connection after the closing handshake, once it has taken what was sent."""
-
-STALLS = 10
-"""How many times `CLOSE_SECONDS` a peer may take nothing of what was sent before the close."""
 
 VIEWED_READ = 16_384
 """From which size on what was read is not copied before it is looked at."""
@@ -84,9 +80,8 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_aborted", "_close_in", "_close_out", "_deadline", "_early", "_ending", "_failed", "_fault", "_frames",
-        "_handshake", "_held", "_lingers", "_lost", "_out", "_pings", "_refused", "_room", "_sends", "_stalls",
-        "_tasks", "_transport", "_unread", "_unsent", "_write_paused", "handle", "inbox", "journal", "listener",
-        "record", "route", "session", "wake_at",
+        "_handshake", "_held", "_lost", "_out", "_refused", "_sends", "_tasks", "_transport", "_unread", "_waits",
+        "_write_paused", "handle", "inbox", "journal", "listener", "record", "route", "session", "wake_at",
     )  # fmt: skip  # ten thousand of them may be open
 
     def __init__(self, listener: Listener) -> None:
@@ -102,8 +97,7 @@ class Connection(asyncio.BufferedProtocol):
         self._frames: FrameReader  # this and the journal: from then on
         self.journal: Journal
         self._tasks: Tasks | None = None
-        self._room: list[asyncio.Future[None]] = []  # of those who wait until more can be sent
-        self._pings: dict[bytes, tuple[float, asyncio.Future[float]]] = {}
+        self._waits = Waits(listener.loop)
         self._sends = 0
         self._refused = False
         self._out: list[bytes | memoryview] = []
@@ -113,10 +107,8 @@ class Connection(asyncio.BufferedProtocol):
         self._failed = False  # whether we failed the connection, RFC 6455 §7.1.7
         self._fault: str | None = None  # by which it ends
         self._early = b""  # what came before the handshake was answered
-        self._lingers = 0.0  # until when TCP outlives the closing handshake
         self._ending = False  # whether nothing comes after what is in `_out`
-        self._deadline: asyncio.TimerHandle | None = None
-        self._unsent = self._stalls = 0
+        self._deadline: Deadline  # from its beginning on, like the transport
 
     @property
     def open(self) -> bool:
@@ -140,7 +132,8 @@ class Connection(asyncio.BufferedProtocol):
         self.listener.sockets.add(self)
         if self.listener.stopped:
             self._transport.abort()
-        self._deadline = self.listener.loop.call_later(self.listener.handshake_seconds, self._late)
+        self._deadline = Deadline(self.listener.loop, self._transport)
+        self._deadline.after(self.listener.handshake_seconds, self._late)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: D102  # asyncio.BufferedProtocol's
         return self.listener.buffer
@@ -172,19 +165,19 @@ class Connection(asyncio.BufferedProtocol):
             protocol.receive_eof()
             self._collect()
         self._flush()
-        self._expect_end()
+        self._deadline.end(self.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
         self._lost = True
         self.listener.sockets.discard(self)
-        self._in_time()
+        self._deadline.cancel()
         if self._handshake is not None:
             self._handshake.end()
             self._handshake.gone()
             self._knocked(self._handshake)
         elif self.record is not None:
             self._ended(self.record)
-            self._let_send()
+            self._waits.changed()
             self._frames.rest()
         self.listener.gone(self)
 
@@ -197,7 +190,7 @@ class Connection(asyncio.BufferedProtocol):
         self._write_paused = False
         self._reading()
         self._tell(Resumed())
-        self._let_send()
+        self._waits.changed()
 
     def wake(self) -> None:
         """Tell the session that its time has come."""
@@ -305,20 +298,19 @@ class Connection(asyncio.BufferedProtocol):
         """Let the peer in, once the handshake says so, or log why not; return whether that need not wait."""
         if door.wait and (door.refused or door.asked is not None):
             wait, door.wait = door.wait, 0.0
-            self._in_time()
             self._transport.pause_reading()
-            self._deadline = self.listener.loop.call_later(wait, self._answer)
+            self._deadline.after(wait, self._answer)
             return False
         if door.refused and not self._refused:
             self._refused = True
             refused(self.listener, door)
-            self._in_time()
+            self._deadline.cancel()
             if door.answer:
                 self._out.append(door.answer)
                 self._ending = door.fault == "cut_handshake"
-                self._expect_end()
+                self._deadline.end(self.abort)
         elif door.asked is not None and not door.refused:
-            self._in_time()
+            self._deadline.cancel()
             self._let_in(door, door.asked)
         self._collect()
         return True
@@ -328,7 +320,6 @@ class Connection(asyncio.BufferedProtocol):
         door = self._handshake
         if door is None or self._lost:
             return
-        self._deadline = None
         self._transport.resume_reading()
         self._knocked(door)
         early, self._early = self._early, b""
@@ -336,12 +327,6 @@ class Connection(asyncio.BufferedProtocol):
             self._frames.feed(early)
             self._read()
         self._flush()
-
-    def _in_time(self) -> None:
-        """Wait for nothing any more."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
 
     def _let_in(self, door: Handshake, asked: Asked) -> None:
         assert door.route is not None
@@ -390,14 +375,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _noticed(self, opcode: int, data: bytes, time: int) -> None:
         """Tell those who care of a ping, a pong or the connection's end."""
-        if opcode == PONG and data in self._pings:
-            # A pong answers all pings before its own, too (RFC 6455 §5.5.3).
-            for payload in list(self._pings):
-                sent, waiting = self._pings.pop(payload)
-                if not waiting.done():
-                    waiting.set_result(monotonic() - sent)
-                if payload == data:
-                    break
+        if opcode == PONG:
+            self._waits.ponged(data, monotonic())
         if self.inbox is not None:
             self.inbox.put(Message(data, opcode, connection=self.journal.record.number, time=time))
 
@@ -435,33 +414,21 @@ class Connection(asyncio.BufferedProtocol):
         if self._sends % SENDS_PER_TURN == 0:
             await asyncio.sleep(0)
         while self.open and (self._write_paused or self.full):
-            waiting = self.listener.loop.create_future()
-            self._room.append(waiting)
-            await waiting
+            await self._waits.change()
         if not self.open:
             raise ConnectionClosedError(f"connection {self.journal.record.number} is closed")
 
     async def ended(self) -> None:
         """Return once the TCP connection has ended."""
         while not self._lost:
-            waiting = self.listener.loop.create_future()
-            self._room.append(waiting)
-            await waiting
-
-    def _let_send(self) -> None:
-        """Wake those who wait until more can be sent."""
-        room, self._room = self._room, []
-        for waiting in room:
-            if not waiting.done():
-                waiting.set_result(None)
+            await self._waits.change()
 
     def ping(self, payload: bytes) -> asyncio.Future[float] | None:
         """Send a ping; return what has the time until its pong in seconds; None: the connection is closed."""
         if not self.open:
             return None
-        waiting: asyncio.Future[float] = self.listener.loop.create_future()
         now = monotonic()
-        self._pings[payload] = (now, waiting)
+        waiting = self._waits.pinged(payload, now)
         self._frames.library().send_ping(payload)
         self.journal.add(now, OUT, PING, payload)
         self._collect()
@@ -472,7 +439,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.open:
             self._frames.library().send_close(code, reason)
             self._collect()
-            self._expect_end()
+            self._deadline.end(self.abort)
 
     def abort(self) -> None:
         """End the TCP connection without a close frame, and without what the peer has not taken yet."""
@@ -489,7 +456,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
             return
         self._transport.close()
-        self._expect_end()
+        self._deadline.end(self.abort)
 
     def _collect(self) -> None:
         """Take over what the protocol has to say, and log the close frames."""
@@ -537,7 +504,7 @@ class Connection(asyncio.BufferedProtocol):
             network = self.session.network if self.session is not None else None
             lingers = network.slow_close() if network is not None and not self.listener.stopped else 0.0
             if lingers:
-                self._lingers = monotonic() + lingers
+                self._deadline.linger(lingers)
                 self.listener.loop.call_later(lingers, self._hang_up)
                 return
             self._hang_up()
@@ -549,7 +516,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._transport.can_write_eof():
                 # Not close(): with unread bytes the kernel would send a reset, which may overtake our close frame.
                 self._transport.write_eof()
-                self._expect_end()
+                self._deadline.end(self.abort)
             else:
                 self._transport.close()
 
@@ -573,10 +540,7 @@ class Connection(asyncio.BufferedProtocol):
         self.wake_at = None
         if self.inbox is not None:
             self.inbox.end()
-        self._let_send()
-        pings, self._pings = self._pings, {}
-        for _, waiting in pings.values():
-            waiting.cancel()
+        self._waits.ended()
 
     def _ended(self, record: ConnectionRecord) -> None:
         """Log the end of the TCP connection."""
@@ -588,24 +552,6 @@ class Connection(asyncio.BufferedProtocol):
         self._end()
         record.close_code, record.close_reason = (1006, "") if closed is None else (closed.code, closed.reason)
         record.closed_ns = self.journal.session.time_ns(monotonic())
-
-    def _expect_end(self) -> None:
-        """Give the peer time to take what was sent and to end the TCP connection."""
-        self._in_time()
-        self._unsent, self._stalls = self._transport.get_write_buffer_size(), 0
-        self._deadline = self.listener.loop.call_later(CLOSE_SECONDS, self._overdue)
-
-    def _overdue(self) -> None:
-        if monotonic() < self._lingers:
-            self._deadline = self.listener.loop.call_later(CLOSE_SECONDS, self._overdue)
-            return
-        unsent = self._transport.get_write_buffer_size()
-        self._stalls = self._stalls + 1 if unsent == self._unsent else 0
-        self._unsent = unsent
-        if self._stalls >= (STALLS if unsent else 1):
-            self.abort()
-        else:
-            self._deadline = self.listener.loop.call_later(CLOSE_SECONDS, self._overdue)
 
     def _late(self) -> None:
         """End a TCP connection that sent no handshake in time."""
