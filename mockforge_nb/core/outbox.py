@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
-from .events import Close, Command, Drop, Raw, Reading, Send
+from .events import Close, Command, Drop, Failed, Raw, Reading, Send
 from .program import BLOCK_BYTES
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ MESSAGE_COST = BLOCK_BYTES // TURN_MESSAGES
 
 LINE_MESSAGES = 16_384
 """How many of a script's messages may be on their way at once; the script's times are kept all the same."""
+
+AUTHORS_FAULT = Close(1011, "the mock failed")
+"""What a client is told when a function of the mock's author raised; 1011 as in RFC 6455 §7.4.1."""
 
 Leaving: TypeAlias = Send | Raw | Close | Drop
 
@@ -92,6 +95,21 @@ class Outbox:
             self.queue(self.link.admit(command, due, tag, out), out)
         else:
             self.queue(self.link.end(command, due), out)
+
+    def close(self, how: Close | Drop, now: float, out: list[Command]) -> None:
+        """End the connection, after what was sent before."""
+        if self.ending:
+            return
+        if self.paused:
+            # A client that takes nothing would keep the end from coming, too.
+            self.leave(float("inf"), float("inf"), out)
+            self.paused = False
+        self.offer(how, now, out)
+
+    def fail(self, error: Exception, now: float, out: list[Command], rule: int = -1) -> None:
+        """Keep what a function of the author's raised, and close the connection."""
+        out.append(Failed(error, rule=rule))
+        self.close(AUTHORS_FAULT, now, out)
 
     def queue(self, leaving: list[tuple[float, Leaving]], out: list[Command]) -> None:
         """Put what leaves at known times into the queue."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mockforge_nb.errors import ExpectationError, TemplateError
 
+from .answers import Answers, Asked
 from .conditions import Conditions
-from .context import Context
 from .events import (
     NAN,
-    Await,
     Came,
     Changed,
     Close,
@@ -48,28 +46,12 @@ from .identity import Identity
 from .message import Message
 from .network import Network
 from .outbox import MESSAGE_COST, Outbox
-from .pattern import Match
 from .plan import Echo, Handle, Plan, Replay, Shared, Stream
 from .player import Player
-from .program import BLOCK_BYTES, Payload, Program
-from .rules import Answer, Call, Connected, Taken, said
+from .program import BLOCK_BYTES, Payload
+from .rules import Connected
 from .speech import Speech
 from .stage import Stage
-
-MOST_REPLIES = 256
-"""How many scripts that answer by a rule one connection plays at once; one more ends the oldest."""
-
-AUTHORS_FAULT = Close(1011, "the mock failed")
-"""What a client is told when a function of the mock's author raised; 1011 as in RFC 6455 §7.4.1."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    """The message, and the rule (-1: none, it was `otherwise`), that an awaited function answers."""
-
-    message: Message
-    rule: int
-    match: Match | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,8 +80,8 @@ class Session:
     """
 
     __slots__ = (
-        "_connection", "_ended", "_feed", "_handling", "_later", "_next", "_open", "_out", "_outbox", "_player",
-        "_replies", "_shared", "_speech", "_stage", "_taken", "_wake", "network", "plan", "who",
+        "_answers", "_connection", "_ended", "_feed", "_handling", "_later", "_next", "_open", "_out", "_outbox",
+        "_player", "_shared", "_speech", "_stage", "_wake", "network", "plan", "who",
     )  # fmt: skip  # ten thousand of them may be open
 
     def __init__(
@@ -108,12 +90,12 @@ class Session:
         self.who = who
         self._connection = connection
         self._shared = shared or Shared()
-        self._taken = Taken()
         self._outbox = Outbox()
         self._speech = Speech(plan, who, self._shared)
         self._stage = Stage(self._outbox, self._speech)
+        self._answers = Answers(self._outbox, self._speech, connection)
+        self._answers.configure(plan, self._shared)
         self._player: Player | None = None  # the replay's
-        self._replies: list[Player] = []  # of scripts that answer by a rule
         self._feed: Feed | None = None
         self._handling: _Handling | None = None
         self._wake: float | None = None
@@ -187,7 +169,7 @@ class Session:
         elif isinstance(event, Raised):
             self._raised(event.key, event.error, now, out)
         elif isinstance(event, Closing):
-            self._close(Close(event.code, event.reason), now, out)
+            self._outbox.close(Close(event.code, event.reason), now, out)
         elif isinstance(event, Updated):
             self._update(event, now, out)
         elif isinstance(event, Changed):
@@ -210,7 +192,7 @@ class Session:
             try:
                 self._feed = Feed(behaviour, now, self._connection)
             except Exception as error:  # noqa: BLE001  # the author's
-                self._fail(error, now, out)
+                self._outbox.fail(error, now, out)
         elif isinstance(behaviour, Handle):
             self._handling = _Handling(self.plan)
             out.append(Run(behaviour.function, self._handling))
@@ -218,7 +200,7 @@ class Session:
     def _end_all(self, out: list[Command], *, handler: bool) -> None:
         """End what runs; a handler may be left to see the connection's end for itself."""
         self._player = None
-        self._replies.clear()
+        self._answers.players.clear()
         if self._feed is not None:
             out.append(Halt(self._feed, self._feed.source))
             self._feed = None
@@ -229,13 +211,13 @@ class Session:
     def _update(self, event: Updated, now: float, out: list[Command]) -> None:
         self.plan, self._shared = event.plan, event.shared
         self.who = replace(self.who, params=event.params)
-        self._taken = Taken()
+        self._answers.configure(event.plan, event.shared)
         self._connect(event.plan.conditions, now)
         self._speech.configure(event.plan, self.who, event.shared)
         if event.running == "end":
             self._end_all(out, handler=True)
         else:
-            for player in (*self._replies, *([self._player] if self._player else [])):
+            for player in (*self._answers.players, *([self._player] if self._player else [])):
                 player.rule, player.context = -1, player.context or self._speech.context("template before")
         self._next = True
 
@@ -246,7 +228,7 @@ class Session:
             self._player is None
             and self._feed is None
             and self.network is None
-            and not (self._replies or self._next or self._wake)
+            and not (self._answers.players or self._next or self._wake)
             and self._outbox.direct
         )
 
@@ -299,7 +281,7 @@ class Session:
     def _strike(self, end: Close | Drop, now: float, out: list[Command]) -> None:
         """End the connection by a fault: a close frame stands behind what is on its way, all else is cut off."""
         if isinstance(end, Close):
-            self._close(end, now, out)
+            self._outbox.close(end, now, out)
         elif not any(isinstance(command, Drop) for command in out):
             self._outbox.clear()
             self._outbox.ending = True
@@ -309,7 +291,7 @@ class Session:
 
     def _receive(self, event: Received, now: float, out: list[Command]) -> None:
         behaviour = self.plan.behaviour
-        if isinstance(behaviour, Echo) and not (self.plan.rules or self._replies or self._next):
+        if isinstance(behaviour, Echo) and not (self.plan.rules or self._answers.players or self._next):
             if self._outbox.direct and not self._outbox.ending and not behaviour.prefix:
                 out.append(SendAll(event.runs))
             else:
@@ -319,12 +301,12 @@ class Session:
             if self._outbox.ending:
                 return
             try:
-                if not self._answer(message, now, out):
+                if not self._answers.answer(message, now, out):
                     self._behave(message, now, out)
             except TemplateError as error:
                 out.append(Failed(error))
             except Exception as error:  # noqa: BLE001  # of a predicate or function of the author's
-                self._fail(error, now, out)
+                self._outbox.fail(error, now, out)
 
     def _echo(self, messages: list[Message], prefix: str, now: float, out: list[Command]) -> None:
         before = prefix.encode()
@@ -335,7 +317,7 @@ class Session:
     def _behave(self, message: Message, now: float, out: list[Command]) -> None:
         """Show a message that no rule took to what runs, or do with it what is done with the others."""
         behaviour = self.plan.behaviour
-        players = [*reversed(self._replies), *([self._player] if self._player else [])]
+        players = [*reversed(self._answers.players), *([self._player] if self._player else [])]
         listening = next((player for player in players if player.listens), None)
         if listening is not None:
             listening.receive(message)
@@ -350,119 +332,39 @@ class Session:
         elif self.plan.otherwise == "error":
             out.append(Failed(ExpectationError(f"nobody took {message!r}")))
         elif self.plan.otherwise:
-            context = self._speech.about(self._speech.kept("otherwise"), now, self._speech.script_ms, message, None)
-            self._say(self.plan.otherwise, _Asked(message, -1, None), context, now, out)
+            self._answers.answer_otherwise(self.plan.otherwise, message, now, out)
         else:
             out.append(Untaken(message))
-
-    # Rules
-
-    def _rule_context(self, index: int, message: Message, match: Match, now: float) -> Context:
-        context = self._speech.kept(f"rule {index}")
-        return self._speech.about(context, now, self._speech.script_ms, message, match)
-
-    def _answer(self, message: Message, now: float, out: list[Command]) -> bool:
-        """Answer by the first rule that takes a message; return whether one did."""
-        rules = self.plan.rules
-        if not rules:
-            return False
-
-        def context(index: int, message: Message, match: Match) -> Context:
-            return self._rule_context(index, message, match, now)
-
-        found = rules.find(message, self._taken, self._shared.taken, context)
-        if found is None:
-            return False
-        index, match = found
-        self._taken.note(index)
-        self._shared.taken.note(index)
-        rule = rules.all[index]
-        about = context(index, message, match)
-        try:
-            self._say(rule.answers, _Asked(message.matched(match), index, match), about, now, out)
-            self._speech.set(rule.sets, rule.state, about, server=rule.scope == "server")
-        except TemplateError as error:
-            out.append(Failed(error, rule=index))
-        except Exception as error:  # noqa: BLE001  # of the author's function
-            self._fail(error, now, out, index)
-        return True
-
-    def _say(
-        self, answers: tuple[Answer, ...], asked: _Asked, context: Context, now: float, out: list[Command]
-    ) -> None:
-        """Say the answers to a message, in order."""
-        for answer in answers:
-            if isinstance(answer, Payload):
-                data = self._speech.render(answer, context)
-                tag = self.plan.rules.all[asked.rule].name if asked.rule >= 0 else None
-                self._outbox.offer(Send(answer.opcode, data, rule=asked.rule), now, out, tag)
-            elif isinstance(answer, Program):
-                self._play_answer(answer, asked, now)
-            elif isinstance(answer, Call):
-                value = answer(asked.message, self._connection)
-                if inspect.isawaitable(value):
-                    out.append(Await(value, asked))
-                else:
-                    self._say(said(value, "the reply"), asked, context, now, out)
-            else:
-                self._close(answer, now, out)
-
-    def _play_answer(self, program: Program, asked: _Asked, now: float) -> None:
-        start_ms = self._speech.script_ms
-        player = Player.answering(program, now, start_ms, asked.rule, asked.message, asked.match)
-        player.context = self._speech.context(f"rule {asked.rule} {self._taken.counts.get(asked.rule, 0)}")
-        self._replies.append(player)
-        if len(self._replies) > MOST_REPLIES:
-            del self._replies[0]
 
     # Functions of the author's
 
     def _returned(self, key: object, value: Any, now: float, out: list[Command]) -> None:
-        if isinstance(key, _Asked):
-            try:
-                context = self._speech.context("returned")
-                self._say(said(value, "the reply"), key, context, now, out)
-            except Exception as error:  # noqa: BLE001  # what it returned cannot be sent
-                self._fail(error, now, out, key.rule)
+        if isinstance(key, Asked):
+            self._answers.returned(key, value, now, out)
         elif key is self._feed and self._feed is not None:
             self._feed.come(value, now)
         elif key is self._handling:
             self._handling = None
             if not self._next:
-                self._close(Close(1000), now, out)
+                self._outbox.close(Close(1000), now, out)
 
     def _raised(self, key: object, error: Exception, now: float, out: list[Command]) -> None:
         if key is self._feed and self._feed is not None and isinstance(error, StopAsyncIteration):
             self._feed.end()
-        elif isinstance(key, _Asked):
-            self._fail(error, now, out, key.rule)
+        elif isinstance(key, Asked):
+            self._outbox.fail(error, now, out, key.rule)
         elif key is self._feed:
             self._feed = None
-            self._fail(error, now, out)
+            self._outbox.fail(error, now, out)
         elif key is self._handling:
             self._handling = None
-            self._fail(error, now, out)
-
-    def _fail(self, error: Exception, now: float, out: list[Command], rule: int = -1) -> None:
-        """Keep what a function of the author's raised, and close the connection."""
-        out.append(Failed(error, rule=rule))
-        self._close(AUTHORS_FAULT, now, out)
+            self._outbox.fail(error, now, out)
 
     # What leaves
 
     def _push(self, event: Pushed, now: float, out: list[Command]) -> None:
         if not self._outbox.ending:
             self._outbox.offer(Send(event.opcode, event.payload), now, out)
-
-    def _close(self, how: Close | Drop, now: float, out: list[Command]) -> None:
-        """End the connection, after what was sent before."""
-        if self._outbox.ending:
-            return
-        if self._outbox.paused:
-            # A client that takes nothing would keep the end from coming, too.
-            self._outbox.leave(float("inf"), float("inf"), out)
-            self._outbox.paused = False
-        self._outbox.offer(how, now, out)
 
     def _turn(self, now: float, out: list[Command]) -> None:
         """Send what is due, up to a turn's worth, and ask to be woken for the rest."""
@@ -507,12 +409,12 @@ class Session:
     def _players(self) -> Iterator[Player]:
         if self._player is not None:
             yield self._player
-        yield from self._replies
+        yield from self._answers.players
 
     def _play(self, now: float, out: list[Command]) -> int:
         """Let the script whose next step is due first play on; return about how many bytes it was, 0 for none."""
         clocked = self.plan.clock_ns is not None
-        if not self._replies:
+        if not self._answers.players:
             return self._play_one(self._player, now, out, clocked=clocked) if self._player is not None else 0
         for player in sorted(self._players(), key=lambda each: NEVER if (due := each.due()) is None else due):
             played = self._play_one(player, now, out, clocked=clocked)
@@ -524,7 +426,7 @@ class Session:
         played = self._stage.play(player, now, out, clocked=clocked)
         if player is not self._player:
             if player.finished:
-                self._replies.remove(player)
+                self._answers.players.remove(player)
         elif played and player.over and not self._ended:
             self._ended = True
             self._behaved(now, out)
@@ -534,7 +436,7 @@ class Session:
         """The script or stream is at its end."""
         behaviour = self.plan.behaviour
         if not self._next and isinstance(behaviour, (Replay, Stream)) and behaviour.then == "close":
-            self._close(Close(1000), now, out)
+            self._outbox.close(Close(1000), now, out)
 
     def _pour(self, now: float, out: list[Command]) -> int:
         """Send the stream's next item if it is due; return about how many bytes it was, 0 for none."""
@@ -545,7 +447,7 @@ class Session:
             poured = feed.take(now)
         except Exception as error:  # noqa: BLE001  # the author's source
             self._feed = None
-            self._fail(error, now, out)
+            self._outbox.fail(error, now, out)
             return 0
         if poured is None:
             if feed.done:
@@ -554,7 +456,7 @@ class Session:
             return 0
         if not isinstance(poured.answer, Payload):
             assert isinstance(poured.answer, (Close, Drop))
-            self._close(poured.answer, now, out)
+            self._outbox.close(poured.answer, now, out)
             return MESSAGE_COST
         self._speech.script_ms = poured.script_ms
         data = poured.answer.literal()

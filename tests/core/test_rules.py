@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockforge_nb import ANY, Mock, Script, close
+from mockforge_nb.core.answers import MOST_REPLIES
 from mockforge_nb.core.events import (
     Await,
     Close,
@@ -29,7 +30,6 @@ from mockforge_nb.core.events import (
 from mockforge_nb.core.message import BINARY, TEXT, Message
 from mockforge_nb.core.plan import Plan, Shared
 from mockforge_nb.core.routes import PathPattern
-from mockforge_nb.core.session import MOST_REPLIES
 from mockforge_nb.errors import ExpectationError, TemplateError
 
 from .playbook import Playbook, of
