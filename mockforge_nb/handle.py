@@ -6,6 +6,8 @@ import os
 import secrets
 import warnings
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from . import registry
@@ -14,6 +16,7 @@ from .core.closecodes import check_close
 from .core.log import Log
 from .core.match import pattern as compile_pattern
 from .core.message import Message
+from .core.recording import header
 from .core.routes import PathPattern, Routes
 from .errors import (
     AuthorError,
@@ -22,6 +25,7 @@ from .errors import (
     ExpectationTimeoutError,
     OptionError,
     ProtocolError,
+    RecordingError,
     raise_first,
 )
 from .live import Live
@@ -30,6 +34,7 @@ from .registry import Origin
 from .traffic import Traffic
 from .wire.listener import Listener, Waiter
 from .wire.portal import LoopThread, loop_thread
+from .wire.recorder import Recorder
 from .words import Word
 
 if TYPE_CHECKING:
@@ -91,6 +96,21 @@ class Server(NetworkWords[Live]):
         self.traffic = Traffic(log)
         self.connections = Connections(self)
         self.port: int = loop.run(self.listener.start, host, port)
+        self._recorder = self._record(mock)
+
+    def _record(self, mock: Mock) -> Recorder | None:
+        """Begin the recording that a mock asks for."""
+        if mock._record is None:
+            return None
+        started = datetime.fromtimestamp(self.listener.log.started_ns / 1e9, UTC).isoformat(timespec="milliseconds")
+        first = header(self.url, started.replace("+00:00", "Z"), "mock")
+        try:
+            recorder = Recorder(Path(str(mock._record.arguments["path"])), first, mock._record.made)
+        except RecordingError:
+            self._loop.run(self.listener.stop, 1001)
+            raise
+        self.listener.tap = recorder.tap
+        return recorder
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """Run a function on the loop's thread, from whichever thread this is."""
@@ -130,6 +150,8 @@ class Server(NetworkWords[Live]):
 
     def _all_errors(self) -> list[AuthorError]:
         own = [AuthorError(error) for error in self._loop.failures[self._failures :]]
+        if self._recorder is not None and self._recorder.error is not None:
+            own.append(AuthorError(self._recorder.error))
         return [*self.listener.errors, *own]
 
     @property
@@ -279,6 +301,8 @@ class Server(NetworkWords[Live]):
             del registry.running[self.port]
             self._stopped = True
         self._loop.run(self.listener.stop, code)
+        if self._recorder is not None:
+            self._recorder.close()
 
     def _leave(self, error: BaseException | None) -> None:
         """End a `with` block: stop, and raise what went wrong unless the body already raised."""

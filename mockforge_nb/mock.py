@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -16,6 +17,7 @@ from .core.units import number
 from .errors import OptionError
 from .network import NetworkWords, same_place
 from .plans import plans
+from .recordings import redacted
 from .replays import Played, check_then, played
 from .rules import Scope, otherwise, rule
 from .streams import stream
@@ -53,6 +55,7 @@ class Mock(NetworkWords["Mock"]):
     _expand: bool = True
     _names: Mapping[str, Any] = field(default_factory=dict)
     _limits: Mapping[str, float] = field(default_factory=dict)
+    _record: Word | None = None
 
     __hash__ = None  # type: ignore[assignment]  # it may hold tables
 
@@ -315,6 +318,25 @@ class Mock(NetworkWords["Mock"]):
                 raise OptionError(f"limits({name}=)", value, "is no number greater than 0")
         return replace(self, _limits={**self._limits, **given})
 
+    def record(self, path: str | os.PathLike[str] | None, *, redact: Sequence[str] = ()) -> Mock:
+        """Write what crosses the wire to a replay file, line by line as it comes; `Script.load` plays it again.
+
+        Only its owner may read the file. A recording that is there is replaced when the mock is served, any other
+        file is an error then. Handshakes are not in it, so that no cookie or authorization is.
+
+        Args:
+            path: The file, which ends in ``.jsonl`` or ``.ndjson``; None: nothing is recorded.
+            redact: JSONPaths of what must not be recorded, such as ``"$..password"``.
+
+        Raises:
+            OptionError: An argument that is wrong.
+        """
+        if path is None:
+            return replace(self, _record=None)
+        return replace(
+            self, _record=Word("record", {"path": os.fspath(path), "redact": [*redact]}, redacted(path, redact))
+        )
+
     # Run it
 
     def serve(
@@ -430,6 +452,8 @@ class Mock(NetworkWords["Mock"]):
             words.append(f"clock({(EPOCH + timedelta(microseconds=self._clock_ns // 1000)).isoformat()!r})")
         if self._names or not self._expand:
             words.append(f"templates({', '.join([*([] if self._expand else ['False']), *self._names])})")
+        if self._record is not None:
+            words.append(repr(self._record))
         if self._limits:
             words.append(f"limits({', '.join(f'{k}={v:,}' for k, v in self._limits.items())})")
         return words

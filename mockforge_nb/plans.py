@@ -42,6 +42,11 @@ def _plans(mock: Mock, root: PathPattern, prefix: str) -> Iterator[tuple[PathPat
                 value = routed._limits[name]
                 problem = f"is a limit of the whole server, and this mock is one path of it ({path})"
                 raise OptionError(f"limits({name}=)", value, problem, "give it to the mock that is served")
+        if routed._record is not None:
+            problem = f"records one path of a server ({path})"
+            raise OptionError(
+                "record()", str(routed._record.arguments["path"]), problem, "say it to the mock that is served"
+            )
         text = prefix + path if path != "/" or not prefix else prefix
         yield from _plans(_inheriting(routed, mock), PathPattern.parse(text, "route()"), text.rstrip("/"))
 

@@ -71,7 +71,14 @@ class Script:
     # Made from files, tables, lists
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, timing: Timing = "offset", **options: Any) -> Script:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        timing: Timing = "offset",
+        connection: int | None = None,
+        **options: Any,
+    ) -> Script:
         """Read a replay file, JSON Lines with one step a line, or a table, whose rows are messages.
 
         A table of more than 32 MiB is played from disk in bounded memory; its rows stay in their order.
@@ -80,6 +87,7 @@ class Script:
             path: A file that ends in ``.jsonl`` or ``.ndjson``; a table in ``.parquet``, ``.feather``, ``.arrow``,
                 ``.csv`` or ``.tsv``, or a folder of Parquet files.
             timing: Whether `ts` counts from the script's start or is the pause before each step.
+            connection: Which connection of a recording; the first unless given.
             options: Those of `from_frame`, for a table.
 
         Raises:
@@ -88,9 +96,10 @@ class Script:
             OptionError: An option that does not go with the file.
 
         Warns:
-            UserWarning: There are steps that no way through the script leads to.
+            UserWarning: There are steps that no way through the script leads to, or several connections and none was
+                chosen.
         """
-        return cls._of(from_file(path, timing, options))
+        return cls._of(from_file(path, timing, options, connection))
 
     @classmethod
     def parse(cls, text: str, name: str = "<text>", *, timing: Timing = "offset") -> Script:

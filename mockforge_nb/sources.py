@@ -51,7 +51,9 @@ class Made(NamedTuple):
         return self._replace(delays=True)
 
 
-def from_file(path: str | os.PathLike[str], timing: object, options: Mapping[str, Any]) -> Made:
+def from_file(
+    path: str | os.PathLike[str], timing: object, options: Mapping[str, Any], connection: object = None
+) -> Made:
     """Read a file; arguments, errors and warnings are those of `Script.load`, which calls this."""
     where = Path(path)
     table = where.is_dir() or where.suffix.lower() in TABLES
@@ -60,6 +62,8 @@ def from_file(path: str | os.PathLike[str], timing: object, options: Mapping[str
         only_for_tables(options, "a file")
     if not where.exists():
         raise ScriptFileNotFoundError(str(path), f"there is no such file in {Path.cwd()}")
+    if table and connection is not None:
+        raise OptionError("load(connection=)", connection, "goes with a recording, not with a table")
     if table:
         from .generators.arrow import ArrowTable
 
@@ -72,12 +76,17 @@ def from_file(path: str | os.PathLike[str], timing: object, options: Mapping[str
         raise ScriptError(str(path), [Problem(line, problem)]) from error
     except OSError as error:
         raise ScriptError(str(path), f"it cannot be read: {error.strerror}") from error
-    return from_text(text, str(path), timing, stacklevel=4)
+    return from_text(text, str(path), timing, connection, stacklevel=4)
 
 
-def from_text(text: str, name: str, timing: object, *, stacklevel: int = 3) -> Made:
+def from_text(text: str, name: str, timing: object, connection: object = None, *, stacklevel: int = 3) -> Made:
     """Read a replay file's text; arguments, errors and warnings are those of `Script.parse`, which calls this."""
-    lines = parse(text, name)
+    if connection is not None and (isinstance(connection, bool) or not isinstance(connection, int) or connection < 1):
+        raise OptionError("load(connection=)", connection, "is no number from 1 on")
+    lines = parse(text, name, connection=connection)
+    if connection is None and len(lines.connections) > 1:
+        shown = f"{name} has {len(lines.connections)} connections; this is connection {lines.connections[0]}"
+        warnings.warn(f"{shown}: choose with Script.load(…, connection=)", stacklevel=stacklevel)
     missed = [f"{name}:{lines.steps[index].line}" for index in unreachable(lines.steps)]
     if missed:
         shown = ", ".join(missed[:10]) + (f" and {len(missed) - 10} more" if len(missed) > 10 else "")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from .core.log import Log
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
+
+    from .script import Script
 
     Array: TypeAlias = npt.NDArray[Any]
 
@@ -104,6 +108,51 @@ class Traffic:
         if end is not None:
             where.append(_Where.of_time(end, "select(end=)", "<"))
         return Traffic(self._log, rows=self._rows, where=tuple(where))
+
+    def script(self, connection: int | None = None) -> Script:
+        """Return what one connection said and heard as a script, which may be edited, saved and played.
+
+        Args:
+            connection: Its number; the first of this traffic unless given.
+
+        Raises:
+            OptionError: There is no such connection in it, or it said and heard nothing.
+            RecordingError: Messages have left memory (`limits(log_bytes=)`).
+        """
+        from .script import Script
+
+        frame = self.df
+        numbers = sorted(int(number) for number in frame["connection"].unique() if number > 0)
+        wanted = connection if connection is not None else numbers[0] if numbers else None
+        if wanted not in numbers:
+            raise OptionError("script(connection=)", connection, "is not in this traffic", f"it has {numbers}")
+        text = self._recording(frame[frame["connection"] == wanted])
+        if text.count("\n") < 2:
+            raise OptionError("script(connection=)", wanted, "said and heard nothing")
+        return Script.parse(text, f"<connection {wanted}>")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the messages to a replay file, in which each line has its connection's number.
+
+        Raises:
+            OptionError: The path does not end in ``.jsonl`` or ``.ndjson``.
+            RecordingError: Messages have left memory (`limits(log_bytes=)`); nothing is written.
+        """
+        from .recordings import SUFFIXES
+
+        where = Path(path)
+        if where.suffix.lower() not in SUFFIXES:
+            raise OptionError("save()", str(path), f"does not end in {' or '.join(SUFFIXES)}")
+        where.write_text(self._recording(self.df), encoding="utf-8", newline="\n")
+
+    def _recording(self, frame: pd.DataFrame) -> str:
+        import pandas as pd
+
+        from .recordings import lines_of, text_of
+
+        opened = {each.number: pd.Timestamp(each.opened_ns, tz="UTC") for each in self._log.connections}
+        started = pd.Timestamp(self._log.started_ns, tz="UTC").isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return text_of(lines_of(frame, opened), started)
 
     def clear(self) -> None:
         """Drop all rows; the connections stay, with their counts.

@@ -15,9 +15,9 @@ PLAIN = (str, bytes, int, float, timedelta, os.PathLike, Script, Close, type(Non
 SHOWN = 40
 DEFAULTS: tuple[tuple[str, object], ...] = (
     ("scope", "connection"), ("then", "hold"), ("prefix", ""), ("direction", "out"), ("probability", 1.0), ("burst", 0),
-    ("body", ""), ("headers", {}),
+    ("body", ""), ("headers", {}), ("redact", []),
 )  # fmt: skip
-UNNAMED = ("pattern", "reply", "function", "source", "value", "name", "status", "delays", "phases")
+UNNAMED = ("pattern", "reply", "function", "source", "value", "name", "status", "delays", "phases", "path")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,11 @@ def _said_again(call: str, arguments: dict[str, Any]) -> Word:
     from .mock import Mock
 
     mock: Mock = getattr(Mock(), call)(**arguments)
-    return next(word for word in (mock._behaviour, mock._otherwise, *mock._rules, *mock._network) if word is not None)
+    return next(
+        word
+        for word in (mock._behaviour, mock._otherwise, *mock._rules, *mock._network, mock._record)
+        if word is not None
+    )
 
 
 def same(a: object, b: object) -> bool:

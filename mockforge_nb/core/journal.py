@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from .events import NAN, Burst, Runs, Send
 from .log import OUT, Log
 from .message import CLOSE
 from .record import ConnectionRecord
 from .session import Session
+
+Tap: TypeAlias = Callable[[ConnectionRecord, int, int, int, bytes, tuple[int, str] | None], None]
 
 
 class Journal:
@@ -17,12 +22,16 @@ class Journal:
         record: The connection.
         session: Its session.
         started: When the server started, on the driver's clock (s).
+        tap: Told of each row that crossed the wire: connection, time (UTC ns), direction, opcode, payload and close.
     """
 
-    __slots__ = ("_log", "_started", "record", "session")
+    __slots__ = ("_log", "_started", "record", "session", "tap")
 
-    def __init__(self, log: Log, record: ConnectionRecord, session: Session, started: float) -> None:
+    def __init__(
+        self, log: Log, record: ConnectionRecord, session: Session, started: float, tap: Tap | None = None
+    ) -> None:
         self._log = log
+        self.tap = tap
         self._started = started
         self.record = record
         self.session = session
@@ -41,6 +50,8 @@ class Journal:
         time = self.session.time_ns(now)
         elapsed = int((now - self._started) * 1e9)
         self._log.add(time, elapsed, self.record, direction, opcode, payload, -1, -1, NAN, delay_ms, fault, close)
+        if self.tap is not None:
+            self.tap(self.record, time, direction, opcode, payload, close)
         return time
 
     def close(self, now: float, direction: int, code: int, reason: str, fault: str | None = None) -> int:
@@ -51,8 +62,11 @@ class Journal:
 
     def sent(self, now: float, one: Send, direction: int = OUT) -> None:
         """Log a message that leaves, or comes."""
+        time = self.session.time_ns(now, one.due_ms)
+        if self.tap is not None and one.wire != ():
+            self.tap(self.record, time, direction, one.opcode, one.payload, None)
         self._log.add(
-            self.session.time_ns(now, one.due_ms),
+            time,
             int((now - self._started) * 1e9),
             self.record,
             direction,
@@ -71,12 +85,19 @@ class Journal:
         elapsed = int((now - self._started) * 1e9)
         for opcode, payloads in runs:
             self._log.add_many(time, elapsed, self.record, direction, opcode, payloads)
+            if self.tap is not None:
+                for payload in payloads:
+                    self.tap(self.record, time, direction, opcode, payload, None)
         return time
 
     def burst(self, now: float, one: Burst) -> None:
         """Log a run of steps that leave together."""
+        time = self.session.time_ns(now)
+        if self.tap is not None:
+            for index, payload in enumerate(one.program.payloads(one.first, one.last), one.first):
+                self.tap(self.record, time, OUT, one.program.opcode(index), payload, None)
         self._log.add_burst(
-            self.session.time_ns(now),
+            time,
             int((now - self._started) * 1e9),
             self.record,
             one.program,

@@ -25,15 +25,18 @@ class Parsed(NamedTuple):
     steps: tuple[Step, ...]
     rules: tuple[Rule, ...]
     header: Mapping[str, Any] = {}
+    connections: tuple[int, ...] = ()
 
 
-def parse(text: str, path: str, *, expand: bool = True) -> Parsed:
-    """Read a replay file.
+def parse(text: str, path: str, *, expand: bool = True, connection: int | None = None) -> Parsed:
+    """Read a replay file; of a recording with several connections, one of them.
 
     Args:
         text: The whole file.
         path: What errors call it.
         expand: Whether payloads are templates where a line does not say; otherwise they are sent as they stand.
+        connection: Which connection's lines are read, beside those that name none; the first that a line names unless
+            given.
 
     Raises:
         ScriptError: All that is wrong with it, each with its line; nothing is half loaded.
@@ -42,6 +45,7 @@ def parse(text: str, path: str, *, expand: bool = True) -> Parsed:
     lines: list[Step | Rule] = []
     header: Mapping[str, Any] = {}
     first = True
+    named: dict[int, None] = {}
     # Not splitlines(): a JSON text may hold U+2028 and other line ends of Unicode.
     for line, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         stripped = raw.strip()
@@ -63,11 +67,18 @@ def parse(text: str, path: str, *, expand: bool = True) -> Parsed:
             header = entry
             expand = expand and entry.get("templates", True) is not False
         else:
-            lines += read(entry, line, problems, expand=expand)
+            number = entry.get("connection") if isinstance(entry, dict) else None
+            if isinstance(number, int) and not isinstance(number, bool):
+                named[number] = None
+                connection = number if connection is None else connection
+            made = read(entry, line, problems, expand=expand)
+            lines += made if number is None or number == connection else ()
         first = False
+    if connection is not None and named and connection not in named:
+        problems.append(Problem(0, f"there is no connection {connection}; it has {', '.join(map(str, sorted(named)))}"))
     if not lines and not problems:
         problems.append(Problem(0, NOTHING.format("a line")))
-    return _checked(lines, path, problems)._replace(header=header)
+    return _checked(lines, path, problems)._replace(header=header, connections=tuple(named))
 
 
 def read(entry: object, number: int, problems: list[Problem], *, expand: bool = True) -> list[Step | Rule]:

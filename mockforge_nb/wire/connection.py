@@ -340,7 +340,7 @@ class Connection(asyncio.BufferedProtocol):
             self._out.append(door.answer)
         self.handle = self.listener.handle(self)
         self.session = Session(route.plan, door.identity(record, route.plan), route.shared, self.handle)
-        self.journal = Journal(self.listener.log, record, self.session, self.listener.started)
+        self.journal = Journal(self.listener.log, record, self.session, self.listener.started, self.listener.tap)
         record.opened_ns = self.session.time_ns(monotonic())
         self.listener.log.open(record)
         text = f"GET {asked.target} 101 Switching Protocols".encode()

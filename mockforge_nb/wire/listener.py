@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from mockforge_nb.core.events import Changed, Event, Failed, Received, Updated
 from mockforge_nb.core.identity import Identity
+from mockforge_nb.core.journal import Tap
 from mockforge_nb.core.knock import Knock, knock
 from mockforge_nb.core.log import Log
 from mockforge_nb.core.message import Message
@@ -168,6 +169,7 @@ class Listener:
         self.epoch_ns = time.time_ns() - time.monotonic_ns()
         self.started = monotonic()
         log.started_ns = self.epoch_ns + int(self.started * 1e9) if clock_ns is None else clock_ns
+        self.tap: Tap | None = None
         self.errors: list[AuthorError] = []
         self.not_taken: list[Message] = []
         self.not_taken_count = 0

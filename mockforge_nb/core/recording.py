@@ -1,0 +1,109 @@
+"""A recording: traffic as a replay file, line by line as it comes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from .jsonl import HEADER_VERSION
+from .log import IN
+from .message import ABORT, BINARY, CLOSE, TEXT, to_json
+
+REDACTED: Final = "***"
+
+
+def header(url: str, started: str, how: str) -> dict[str, Any]:
+    """Return the first line of a recording: where, when (RFC 3339) and how it was recorded."""
+    return {"mockforge": HEADER_VERSION, "url": url, "started": started, "recorded": how, "templates": False}
+
+
+def line_of(
+    ts_ms: float,
+    connection: int,
+    direction: int,
+    opcode: int,
+    payload: bytes,
+    close: tuple[int, str] | None = None,
+    redact: Sequence[Any] = (),
+) -> dict[str, Any] | None:
+    """Return the line of one row of the traffic.
+
+    Args:
+        ts_ms: The time since the connection was opened.
+        connection: Its number.
+        direction: ``IN`` or ``OUT``.
+        opcode: RFC 6455's, or ``ABORT``.
+        payload: The payload.
+        close: A close's code and reason.
+        redact: JSONPaths (compiled) of what must not be recorded.
+
+    Returns:
+        The line's keys; None: a script has no words for it (handshakes, pings, pongs, how the client ended).
+    """
+    keys: dict[str, Any] = {"ts": round(ts_ms, 3)}
+    if direction == IN:
+        keys["dir"] = "in"
+    keys["connection"] = connection
+    if opcode in (TEXT, BINARY):
+        said, hidden = _payload(opcode, payload, redact)
+        if direction == IN:
+            # What was hidden cannot be asked for again.
+            keys["match"] = "any" if hidden else "json" if "json" in said else "exact"
+        return keys | said
+    if direction == IN:
+        return None
+    if opcode == CLOSE and close is not None:
+        # 1005 and 1006 stand for no code and no frame (RFC 6455 §7.4.1).
+        return keys | {"close": True} | ({} if close[0] in (1005, 1006) else {"code": close[0], "reason": close[1]})
+    return keys | {"error": True} if opcode == ABORT else None
+
+
+def _payload(opcode: int, payload: bytes, redact: Sequence[Any]) -> tuple[dict[str, Any], bool]:
+    """Return a payload so that it is sent again as it was and people can read it, and whether something is hidden."""
+    try:
+        text = "" if opcode == BINARY else payload.decode()
+    except UnicodeDecodeError:
+        opcode = BINARY
+    if opcode == BINARY:
+        return {"binary": base64.b64encode(payload).decode()}, False
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {"text": text}, False
+    hidden = False
+    for path in redact:
+        for node in list(path.finditer(value)):
+            hidden = True
+            value = _hidden(value, node.parts)
+    if isinstance(value, (dict, list)) and (hidden or _same(value, text)):
+        return {"json": value}, hidden
+    return {"text": REDACTED if hidden else text}, hidden
+
+
+def _same(value: Any, text: str) -> bool:
+    """Return whether a JSON value is written as `text` again."""
+    try:
+        return to_json(value) == text
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
+def _hidden(value: Any, parts: Sequence[Any]) -> Any:
+    """Return a JSON value with a part of it, or the whole, hidden."""
+    if not parts:
+        return REDACTED
+    inner = value
+    for part in parts[:-1]:
+        if not isinstance(inner, (dict, list)):
+            return value  # an outer part is hidden already
+        inner = inner[part]
+    if isinstance(inner, (dict, list)):
+        inner[parts[-1]] = REDACTED
+    return value
+
+
+def written(line: Mapping[str, Any]) -> str:
+    """Return a line's text, its line end with it."""
+    return json.dumps(line, ensure_ascii=False) + "\n"

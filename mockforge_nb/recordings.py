@@ -1,0 +1,79 @@
+"""What an author says of recordings, and traffic that becomes one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .core.log import IN, OUT
+from .core.message import ABORT, BINARY, CLOSE, TEXT
+from .core.recording import header, line_of, written
+from .errors import OptionError, RecordingError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = (".jsonl", ".ndjson")
+OPCODES = {"text": TEXT, "binary": BINARY, "close": CLOSE, "abort": ABORT}
+
+
+def redacted(path: str | os.PathLike[str], redact: Sequence[str]) -> tuple[Any, ...]:
+    """Return the compiled JSONPaths of `Mock.record`; arguments and errors are its own."""
+    from jsonpath import compile as compile_path
+    from jsonpath.exceptions import JSONPathError
+
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise OptionError("record(path=)", str(path), f"does not end in {' or '.join(SUFFIXES)}")
+    if isinstance(redact, str) or not isinstance(redact, Iterable):
+        raise OptionError("record(redact=)", redact, "is no list of JSONPaths", "such as ['$..password']")
+    made = []
+    for each in redact:
+        try:
+            made.append(compile_path(each))
+        except (JSONPathError, TypeError, AttributeError) as error:
+            raise OptionError("record(redact=)", each, f"is no JSONPath: {str(error).splitlines()[0]}") from None
+    return tuple(made)
+
+
+def lines_of(frame: pd.DataFrame, opened: dict[int, pd.Timestamp]) -> list[dict[str, Any]]:
+    """Return the lines of a recording of some traffic.
+
+    Args:
+        frame: Rows of the traffic.
+        opened: When each connection was opened.
+
+    Raises:
+        RecordingError: Payloads have left memory (`limits(log_bytes=)`), so that there would be holes.
+    """
+    wanted = frame[frame["opcode"].isin(list(OPCODES)) & (frame["connection"] > 0)]
+    kept = wanted["text"].notna() | wanted["data"].notna() | (wanted["size"] == 0)
+    holes = int((~kept & wanted["opcode"].isin(["text", "binary"])).sum())
+    if holes:
+        raise RecordingError(
+            f"{holes:,} messages have left memory: raise limits(log_bytes=), or record(path) while it happens"
+        )
+    lost = (
+        wanted["fault"].fillna("").str.split(",").map(lambda names: bool({"drop", "timeout", "half_open"} & set(names)))
+    )
+    lines = []
+    for row in wanted[~lost].to_dict("records"):
+        ts = (row["time"] - opened[row["connection"]]).total_seconds() * 1000
+        close = (
+            None
+            if row["opcode"] != "close"
+            else (int(row["close_code"]), row["close_reason"] if isinstance(row["close_reason"], str) else "")
+        )
+        data = str(row["text"]).encode() if row["opcode"] == "text" else row["data"]
+        payload = data if isinstance(data, bytes) else b""
+        direction = IN if row["direction"] == "in" else OUT
+        line = line_of(ts, row["connection"], direction, OPCODES[row["opcode"]], payload, close)
+        if line is not None:
+            lines.append(line)
+    return lines
+
+
+def text_of(lines: Iterable[dict[str, Any]], started: str, url: str = "") -> str:
+    """Return the text of a recording."""
+    return "".join(map(written, [header(url, started, "traffic"), *lines]))
