@@ -47,8 +47,13 @@ class Wire(Protocol):
         ...
 
     @property
-    def session(self) -> Any:
-        """Its session."""
+    def who(self) -> Identity:
+        """What its session knows of it."""
+        ...
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Its state, also once it is closed."""
         ...
 
     @property
@@ -166,7 +171,7 @@ class Connection:
 
     @property
     def request(self) -> Request:  # noqa: D102
-        who: Identity = self._wire.session.who
+        who = self._wire.who
         return Request(self.path, who.params, who.asked, self.headers)
 
     @property
@@ -177,8 +182,7 @@ class Connection:
     @property
     def state(self) -> dict[str, Any]:
         """The state of its session, which templates read as ``state``."""
-        state: dict[str, Any] = self._wire.session.state
-        return state
+        return self._wire.state
 
     @property
     def traffic(self) -> Traffic:

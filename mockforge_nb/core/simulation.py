@@ -239,6 +239,16 @@ class Peer:
         self.wake: float | None = None
         self.open = True
 
+    @property
+    def who(self) -> Identity:
+        """What its session knows of it."""
+        return self.session.who
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Its state."""
+        return self.session.state
+
     def tell(self, event: Event) -> bool:
         """Tell the session something; return whether the connection is open."""
         if self.open:

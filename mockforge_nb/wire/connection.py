@@ -37,6 +37,7 @@ from mockforge_nb.core.events import (
     WakeAt,
     Woke,
 )
+from mockforge_nb.core.identity import Identity
 from mockforge_nb.core.journal import Journal
 from mockforge_nb.core.log import HANDSHAKE, IN, OUT
 from mockforge_nb.core.message import ABORT, CLOSE, PING, PONG, Message
@@ -80,8 +81,8 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_aborted", "_close_in", "_close_out", "_deadline", "_early", "_ending", "_failed", "_fault", "_frames",
-        "_handshake", "_held", "_lost", "_out", "_refused", "_sends", "_tasks", "_transport", "_unread", "_waits",
-        "_write_paused", "handle", "inbox", "journal", "listener", "record", "route", "session", "wake_at",
+        "_handshake", "_held", "_lost", "_out", "_past", "_refused", "_sends", "_tasks", "_transport", "_unread",
+        "_waits", "_write_paused", "handle", "inbox", "journal", "listener", "record", "route", "session", "wake_at",
     )  # fmt: skip  # ten thousand of them may be open
 
     def __init__(self, listener: Listener) -> None:
@@ -103,6 +104,7 @@ class Connection(asyncio.BufferedProtocol):
         self._out: list[bytes | memoryview] = []
         self._held = self._write_paused = self._unread = False
         self._aborted = self._lost = False
+        self._past: tuple[Identity, dict[str, Any]]  # once it is closed
         self._close_in = self._close_out = False  # whether the close frames have their rows
         self._failed = False  # whether we failed the connection, RFC 6455 §7.1.7
         self._fault: str | None = None  # by which it ends
@@ -114,6 +116,18 @@ class Connection(asyncio.BufferedProtocol):
     def open(self) -> bool:
         """Whether messages can be sent."""
         return self.session is not None and not (self._lost or self._aborted) and self._frames.open
+
+    @property
+    def who(self) -> Identity:
+        """What its session knows of it."""
+        session = self.session
+        return session.who if session is not None else self._past[0]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Its state, also once it is closed."""
+        session = self.session
+        return session.state if session is not None else self._past[1]
 
     @property
     def full(self) -> bool:
@@ -178,8 +192,15 @@ class Connection(asyncio.BufferedProtocol):
         elif self.record is not None:
             self._ended(self.record)
             self._waits.changed()
-            self._frames.rest()
+            self._release()
         self.listener.gone(self)
+
+    def _release(self) -> None:
+        """Keep nothing of what has ended but what may be asked for: a server of days has many of them."""
+        assert self.session is not None
+        self._past = (self.session.who, self.session.state)
+        self.session = None
+        del self._transport, self._frames, self.journal, self._deadline
 
     def pause_writing(self) -> None:  # noqa: D102
         self._write_paused = True
@@ -416,7 +437,8 @@ class Connection(asyncio.BufferedProtocol):
         while self.open and (self._write_paused or self.full):
             await self._waits.change()
         if not self.open:
-            raise ConnectionClosedError(f"connection {self.journal.record.number} is closed")
+            assert self.record is not None
+            raise ConnectionClosedError(f"connection {self.record.number} is closed")
 
     async def ended(self) -> None:
         """Return once the TCP connection has ended."""
@@ -443,6 +465,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """End the TCP connection without a close frame, and without what the peer has not taken yet."""
+        if self._lost:
+            return
         self._aborted = True
         self._out.clear()
         self._transport.abort()
@@ -522,7 +546,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _reading(self) -> None:
         """Read only while the session takes messages and the peer takes ours; and what ends the connection."""
-        if self._transport.is_closing():
+        if self._lost or self._transport.is_closing():
             return
         if self.session is not None and (self._held or self._write_paused or self._unread) and self._frames.open:
             self._transport.pause_reading()
