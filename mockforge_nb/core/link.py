@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from .conditions import Conditions, Delay, Way
+from .conditions import Conditions, Way
 from .events import Close, Command, Drop, Failed, Raw, Send
 from .faults import Fault
+from .latency import Computed
 from .message import BINARY, TEXT, Message
 from .program import frame, head
 
@@ -126,9 +127,10 @@ class Link:
         self.silent: str | None = None
         self.last: float = before.last if before is not None else 0.0
         self._sent: float = before._sent if before is not None else 0.0  # when the line is free again
-        self._direction = direction
         self._delays = [each for each in conditions.delays if each.direction == direction]
         self._delays.sort(key=lambda each: each.only is None)
+        self._reads = any(each.only is not None or isinstance(each.delays, Computed) for each in self._delays)
+        self._purpose = "latency" if direction == "out" else "latency in"
         self._bandwidth = next((each for each in conditions.bandwidths if each.direction == direction), None)
         self._who = who
         self._memory = memory
@@ -218,6 +220,8 @@ class Link:
     def _admit(self, send: Send, due: float, tag: str | None) -> list[tuple[float, Crossing]]:
         if self.silent is not None:
             return [self._leave(_lost(send, self.silent), due)]
+        if not self.active and not self._held:
+            return self._struck(send, due, tag, [])
         message = Message(send.payload, send.opcode)
         struck: list[Active] = []
         end: Active | None = None
@@ -299,12 +303,15 @@ class Link:
             else:
                 send = _changed(name, options, send, one)
         delay = round(delay + self._transmission(send, due), 3)
-        if delay or self._delays or self._bandwidth is not None:
-            send = replace(send, due_ms=send.due_ms + delay, delay_ms=delay)
         if delay and any(one.on and one.fault.name == "bandwidth" for one in self.active):
             names.append("bandwidth")
-        if names:
-            send = replace(send, fault=",".join(names))
+        if delay or names or self._delays or self._bandwidth is not None:
+            due_ms, delay_ms = send.due_ms, send.delay_ms
+            if delay or self._delays or self._bandwidth is not None:
+                due_ms, delay_ms = due_ms + delay, delay
+            # Not replace(): this is what every message under latency costs.
+            fault = ",".join(names) or None
+            send = Send(send.opcode, send.payload, send.step, due_ms, delay_ms, send.rule, fault, send.wire)
         if held is not None:
             self._held.append([held.fault.options["by"], due + held.fault.options["within"], send, due + delay / 1000])
             return []
@@ -315,18 +322,18 @@ class Link:
 
     def _delay(self, send: Send, tag: str | None) -> float:
         """Return the latency of a message in ms."""
+        if not self._delays:
+            return 0.0
+        message = Message(send.payload, send.opcode) if self._reads else None
         for each in self._delays:
-            message = Message(send.payload, send.opcode)
-            if each.only is None or each.only.match(message) is not None:
-                return self._drawn(each, message, tag)
+            if each.only is None or each.only.match(message) is not None:  # type: ignore[arg-type]  # it reads
+                return each.delays.draw(self._memory.stream(self._who, self._purpose), message, tag)
         return 0.0
-
-    def _drawn(self, each: Delay, message: Message, tag: str | None) -> float:
-        rng = self._memory.stream(self._who, "latency" if self._direction == "out" else "latency in")
-        return each.delays.draw(rng, message, tag)
 
     def _transmission(self, send: Send, due: float) -> float:
         """Return how long the line takes for a message, in ms, and let the next ones wait for it."""
+        if self._bandwidth is None and not self.active:
+            return 0.0
         rates: list[float] = [
             one.fault.options["rate"] * 1000 for one in self.active if one.on and one.fault.name == "bandwidth"
         ]
