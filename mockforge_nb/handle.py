@@ -77,6 +77,7 @@ class Server(NetworkWords[Live]):
         self._root = root
         self._routes = routes  # without what is said to the network while it runs
         self._live: list[Word] = []
+        self._downs = 0  # how many say that it is down
         limits = mock._limits
         log = Log(int(limits["log_bytes"])) if "log_bytes" in limits else Log()
         self.listener = Listener(
@@ -263,9 +264,11 @@ class Server(NetworkWords[Live]):
         Its port is free meanwhile; coming back it listens on it again.
         """
         self._run(self.listener.down)
+        self._downs += 1
 
         def undo() -> None:
-            if self.running:
+            self._downs -= 1
+            if self.running and not self._downs:
                 self._run(self.listener.up, self.host, self.port)
 
         return Live("down()", undo)

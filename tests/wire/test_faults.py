@@ -375,6 +375,8 @@ def test_a_server_that_is_down_refuses_and_comes_back_on_its_port(ws_mock: WsMoc
     server = ws_mock(Mock().echo())
     with Raw(server).open() as peer, server.down():
         assert peer.gone()
+        with server.down():
+            pass
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", server.port), PATIENCE)
     with server.client() as client:
