@@ -108,7 +108,7 @@ def test_a_body_that_fails_is_not_masked(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*AssertionError: and so did this one*"])
 
 
-def test_an_error_that_the_test_expected_and_raised_itself_fails_it_nonetheless(pytester: pytest.Pytester) -> None:
+def test_an_error_that_the_test_expected_and_raised_itself_does_not_fail_it(pytester: pytest.Pytester) -> None:
     run(
         pytester,
         "import pytest",
@@ -119,6 +119,22 @@ def test_an_error_that_the_test_expected_and_raised_itself_fails_it_nonetheless(
         "            time.sleep(.01)",
         "    with pytest.raises(Exception, match='ZeroDivision'):",
         "        server.check()",
+    ).assert_outcomes(passed=1)
+
+
+def test_an_error_that_comes_after_the_one_that_was_expected_fails_it(pytester: pytest.Pytester) -> None:
+    run(
+        pytester,
+        "import pytest",
+        "def test_it(ws_mock):",
+        f"    server = ws_mock({BROKEN})",
+        "    for n in (1, 2):",
+        "        with server.client():",
+        "            while len(server.errors) < n:",
+        "                time.sleep(.01)",
+        "        if n == 1:",
+        "            with pytest.raises(Exception, match='ZeroDivision'):",
+        "                server.check()",
     ).assert_outcomes(passed=1, errors=1)
 
 
