@@ -155,6 +155,11 @@ class Link:
                     one.own = memory.counts.setdefault((fault, direction), Count())
             self.active.append(one)
 
+    @property
+    def holds(self) -> bool:
+        """Whether a message waits to be overtaken."""
+        return bool(self._held)
+
     # What time alone brings
 
     def due(self) -> float | None:

@@ -70,6 +70,11 @@ class Network:
             self._cut_at = now + one.fault.options["timeout"]
         self._hush()
 
+    @property
+    def busy(self) -> bool:
+        """Whether it holds messages back, or something of before is still to come."""
+        return bool(self.arriving or self.out.holds or self.into.holds or self.held or self._cut_at is not None)
+
     # What time brings
 
     def due(self) -> float | None:

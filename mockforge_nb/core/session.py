@@ -80,8 +80,8 @@ class Session:
     """
 
     __slots__ = (
-        "_answers", "_connection", "_ended", "_feed", "_handling", "_later", "_next", "_open", "_out", "_outbox",
-        "_player", "_shared", "_speech", "_stage", "_wake", "network", "plan", "who",
+        "_answers", "_asleep", "_connection", "_ended", "_feed", "_handling", "_later", "_next", "_open", "_out",
+        "_outbox", "_player", "_shared", "_speech", "_stage", "_wake", "network", "plan", "who",
     )  # fmt: skip  # ten thousand of them may be open
 
     def __init__(
@@ -105,6 +105,7 @@ class Session:
         self._later: list[Event] = []
         self.plan = plan
         self.network: Network | None = None
+        self._asleep: Network | None = None
         self._outbox.configure(plan.queue_bytes, None)
 
     @property
@@ -240,10 +241,14 @@ class Session:
 
     def _connect(self, conditions: Conditions, now: float) -> None:
         """Let the network have these conditions from now on."""
-        if self.network is not None:
-            self.network.change(conditions, now)
+        network = self.network or self._asleep
+        if network is not None:
+            network.change(conditions, now)
         elif conditions.crossing:
-            self.network = Network(conditions, self.who, self._shared.struck, now)
+            network = Network(conditions, self.who, self._shared.struck, now)
+        # One in which nothing happens is kept aside: its random numbers go on where they were.
+        awake = network is not None and (conditions.crossing or network.busy)
+        self.network, self._asleep = (network, None) if awake else (None, network)
         self._outbox.configure(self.plan.queue_bytes, self.network.out if self.network is not None else None)
 
     def _weather(self, now: float, out: list[Command]) -> None:

@@ -336,6 +336,30 @@ def test_a_change_lets_what_is_on_its_way_arrive_in_its_order() -> None:
     assert through(played) == ticks(*range(10))
 
 
+def test_bursts_come_back_once_the_bad_minute_is_over() -> None:
+    mock = Mock().replay([str(n) for n in range(100)], rate=100)
+    played = Playbook(plan(mock)).open().until(0.2)
+    played.tell(Changed(plan(mock.fault("drop", probability=0)).conditions)).until(0.4)
+    bursts = len(of(played.commands, Burst))
+    played.tell(Changed(plan(mock).conditions)).until(5)
+    assert len(of(played.commands, Burst)) > bursts
+    assert played.texts() == [str(n) for n in range(100)]
+
+
+def test_random_numbers_go_on_from_one_bad_minute_to_the_next() -> None:
+    mock = Mock().replay([str(n) for n in range(200)], rate=100)
+    bad = plan(mock.fault("drop", probability=0.5)).conditions
+    played = Playbook(plan(mock)).open()
+    for at in (0, 1):
+        played.tell(Changed(bad)).until(at + 0.495)
+        played.tell(Changed(plan(mock).conditions)).until(at + 0.995)
+    lost = [int(text) for text, _ in struck(played)]
+    first, second = ({n % 100 for n in lost if n // 100 == round_} for round_ in (0, 1))
+    assert first
+    assert second
+    assert first != second
+
+
 def test_a_connection_without_conditions_may_get_them() -> None:
     played = Playbook(plan(TICKS)).open().until(0.25)
     played.tell(Changed(plan(TICKS.fault("drop")).conditions)).until(0.55)
