@@ -116,11 +116,15 @@ class Server(NetworkWords[Live]):
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """Run a function on the loop's thread, from whichever thread this is."""
+        self._must_run()
+        return function(*args) if self._loop.on_loop() else self._loop.call(function, *args)
+
+    def _must_run(self) -> None:
+        """Raise ProtocolError if it is stopped, or runs in another process."""
         if self._pid != os.getpid():
             raise ProtocolError(f"{self!r} runs in the process that started it ({self._pid}), not in this fork of it")
         if self._stopped:
             raise ProtocolError(f"{self!r} is stopped; serve the mock again")
-        return function(*args) if self._loop.on_loop() else self._loop.call(function, *args)
 
     # Where it is
 
@@ -278,7 +282,7 @@ class Server(NetworkWords[Live]):
         """Run a coroutine function on the loop's thread."""
         if self._loop.on_loop():
             raise ProtocolError(f"{self!r} cannot wait for this on its own event loop")
-        self.call(lambda: None)  # is it there?
+        self._must_run()
         return self._loop.run(function, *args)
 
     def check(self, *, strict: bool = False) -> None:
@@ -288,7 +292,7 @@ class Server(NetworkWords[Live]):
             strict: Whether it is also wrong that nobody took a message, or that a rule took none.
         """
         failed = self._all_errors()
-        self._told += [each.error for each in failed]
+        self._told = [each.error for each in failed]
         if strict:
             failed += unused(self.listener)
         raise_first(failed)

@@ -253,7 +253,7 @@ class Mock(NetworkWords["Mock"]):
 
     def _says(self, word: Word) -> Mock:
         others = [each for each in self._network if not same_place(word, each)]
-        gone = word.arguments.get("value", "") is None
+        gone = word.call in ("latency", "bandwidth", "connect_delay") and next(iter(word.arguments.values())) is None
         return replace(self, _network=(*others, *([] if gone else [word])))
 
     def seed(self, value: int) -> Mock:

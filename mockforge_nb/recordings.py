@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .core.faults import lost
 from .core.log import IN, OUT
 from .core.message import ABORT, BINARY, CLOSE, TEXT
 from .core.recording import header, line_of, written
@@ -54,17 +55,13 @@ def lines_of(frame: pd.DataFrame, opened: dict[int, pd.Timestamp]) -> list[dict[
         raise RecordingError(
             f"{holes:,} messages have left memory: raise limits(log_bytes=), or record(path) while it happens"
         )
-    lost = (
-        wanted["fault"].fillna("").str.split(",").map(lambda names: bool({"drop", "timeout", "half_open"} & set(names)))
-    )
     lines = []
-    for row in wanted[~lost].to_dict("records"):
+    for row in wanted.to_dict("records"):
+        if lost(row["fault"] if isinstance(row["fault"], str) else None):
+            continue
         ts = (row["time"] - opened[row["connection"]]).total_seconds() * 1000
-        close = (
-            None
-            if row["opcode"] != "close"
-            else (int(row["close_code"]), row["close_reason"] if isinstance(row["close_reason"], str) else "")
-        )
+        reason = row["close_reason"] if isinstance(row["close_reason"], str) else ""
+        close = (int(row["close_code"]), reason) if row["opcode"] == "close" else None
         data = str(row["text"]).encode() if row["opcode"] == "text" else row["data"]
         payload = data if isinstance(data, bytes) else b""
         direction = IN if row["direction"] == "in" else OUT

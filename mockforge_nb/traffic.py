@@ -134,6 +134,8 @@ class Traffic:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the messages to a replay file, in which each line has its connection's number.
 
+        Only its owner may read a file that is new.
+
         Raises:
             OptionError: The path does not end in ``.jsonl`` or ``.ndjson``.
             RecordingError: Messages have left memory (`limits(log_bytes=)`); nothing is written.
@@ -143,7 +145,11 @@ class Traffic:
         where = Path(path)
         if where.suffix.lower() not in SUFFIXES:
             raise OptionError("save()", str(path), f"does not end in {' or '.join(SUFFIXES)}")
-        where.write_text(self._recording(self.df), encoding="utf-8", newline="\n")
+        text = self._recording(self.df)
+        with open(
+            os.open(where, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline="\n"
+        ) as file:
+            file.write(text)
 
     def _recording(self, frame: pd.DataFrame) -> str:
         import pandas as pd

@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.sync.client import connect
 
 from mockforge_nb import LatencyProfile, Mock, MockServer, OptionError
-from mockforge_nb.core.conditions import Conditions
+from mockforge_nb.core.conditions import NONE, Conditions
 from mockforge_nb.core.routes import PathPattern
 from mockforge_nb.pytest_plugin import WsMock
 
@@ -51,9 +51,10 @@ def test_latency_has_a_place_for_each_direction_and_pattern() -> None:
 
 
 def test_a_mock_without_conditions_costs_nothing() -> None:
-    assert not conditions(Mock())
-    assert not conditions(Mock().latency("slow").latency(None))
+    assert conditions(Mock()) == NONE
+    assert conditions(Mock().latency("slow").latency(None)) == NONE
     assert not conditions(Mock().reject()).crossing
+    assert Mock().connect_delay(3).connect_delay(None) == Mock().latency(5).latency(None) == Mock()
 
 
 def test_a_mock_shows_its_network_as_it_was_said() -> None:

@@ -138,6 +138,20 @@ def test_what_a_fault_lost_is_not_in_a_recording_and_what_it_changed_is(ws_mock:
     assert [line["text"] for line in lines(path) if "text" in line] == ["a", "cc"]
 
 
+@pytest.mark.parametrize("fault", ["reset_peer", "abort", "close", "limit_data"])
+def test_the_message_that_an_end_took_is_in_neither_recording(ws_mock: WsMock, tmp_path: Path, fault: str) -> None:
+    path = tmp_path / "feed.jsonl"
+    options = {"size": 4} if fault == "limit_data" else {"only": "b"}
+    server = ws_mock(Mock().replay(["a", "b", "c"], rate=100).fault(fault, **options).record(path))
+    with server.client() as client:
+        client.drain()
+    server.traffic.save(tmp_path / "saved.jsonl")
+    server.stop()
+    for recording in (path, tmp_path / "saved.jsonl"):
+        assert [line["text"] for line in lines(recording) if "text" in line] == ["a"]
+    assert stat.S_IMODE(os.stat(tmp_path / "saved.jsonl").st_mode) == 0o600
+
+
 def test_a_burst_of_a_table_is_spelled_out(ws_mock: WsMock, tmp_path: Path) -> None:
     path = tmp_path / "feed.jsonl"
     server = ws_mock(Mock().replay([{"n": n} for n in range(3000)], speed="max", then="close").record(path))

@@ -63,9 +63,6 @@ class Conditions:
     phases: tuple[Phase, ...] = field(default_factory=tuple)
     loop: bool = False
 
-    def __bool__(self) -> bool:
-        return self != NONE
-
     @property
     def knocks(self) -> tuple[Fault, ...]:
         """The faults that strike handshakes."""

@@ -77,10 +77,6 @@ class Kind:
     directions: tuple[Direction, ...] = ("out", "in", "both")
 
 
-def _seconds(value: object, where: str) -> float:
-    return seconds(value, where)
-
-
 def _count(value: object, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise OptionError(where, value, "is no number from 1 on")
@@ -89,10 +85,6 @@ def _count(value: object, where: str) -> int:
 
 def _bytes(value: object, where: str) -> int:
     return max(1, size(value, where))
-
-
-def _any_bytes(value: object, where: str) -> int:
-    return size(value, where)
 
 
 def _rate(value: object, where: str) -> float:
@@ -154,7 +146,7 @@ FAULTS: Final[Mapping[str, Kind]] = {
     "reorder": Kind(
         "message",
         "the next messages overtake it; if none comes in time, it comes late",
-        {"by": (_count, 1), "within": (_seconds, 1.0)},
+        {"by": (_count, 1), "within": (seconds, 1.0)},
     ),
     "corrupt": Kind(
         "message",
@@ -164,12 +156,12 @@ FAULTS: Final[Mapping[str, Kind]] = {
     "latency": Kind(
         "message",
         "it takes longer, each message by its own delay",
-        {"delay": (_seconds, 1.0), "jitter": (_seconds, 0.0)},
+        {"delay": (seconds, 1.0), "jitter": (seconds, 0.0)},
     ),
     "slicer": Kind(
         "message",
         "it comes in fragments of about `size` bytes, `delay` apart",
-        {"size": (_bytes, 64), "variation": (_any_bytes, 0), "delay": (_seconds, 0.0)},
+        {"size": (_bytes, 64), "variation": (size, 0), "delay": (seconds, 0.0)},
         _OUT,
     ),
     "invalid_utf8": Kind("message", "its text has bytes that are no UTF-8", {}, _OUT),
@@ -187,12 +179,12 @@ FAULTS: Final[Mapping[str, Kind]] = {
     "reset_peer": Kind("end", "the TCP connection is reset (RST)"),
     # The connection's state
     "bandwidth": Kind("state", "at most `rate` KB (1000 bytes) a second", {"rate": (_rate, 10.0)}),
-    "limit_data": Kind("state", "after `size` bytes the rest is cut off and TCP ends", {"size": (_any_bytes, 10_000)}),
+    "limit_data": Kind("state", "after `size` bytes the rest is cut off and TCP ends", {"size": (size, 10_000)}),
     "timeout": Kind(
-        "state", "nothing comes through, and TCP ends after `timeout`; 0: never", {"timeout": (_seconds, 0.0)}, _BOTH
+        "state", "nothing comes through, and TCP ends after `timeout`; 0: never", {"timeout": (seconds, 0.0)}, _BOTH
     ),
     "half_open": Kind("state", "nothing comes through, while TCP lives", {}, _BOTH),
-    "slow_close": Kind("state", "TCP ends `delay` after the closing handshake", {"delay": (_seconds, 1.0)}, _OUT),
+    "slow_close": Kind("state", "TCP ends `delay` after the closing handshake", {"delay": (seconds, 1.0)}, _OUT),
     "no_pong": Kind("state", "pings are not answered", {}, _IN),
     # The handshake
     "reject": Kind(
@@ -203,12 +195,24 @@ FAULTS: Final[Mapping[str, Kind]] = {
     ),
     "wrong_accept": Kind("handshake", "the accept key is wrong", {}, _IN),
     "missing_upgrade": Kind("handshake", "the response has no Upgrade header", {}, _IN),
-    "slow_handshake": Kind("handshake", "the response takes `delay`", {"delay": (_seconds, 1.0)}, _IN),
+    "slow_handshake": Kind("handshake", "the response takes `delay`", {"delay": (seconds, 1.0)}, _IN),
     "cut_handshake": Kind("handshake", "TCP ends in the middle of the response", {}, _IN),
     "wrong_subprotocol": Kind(
         "handshake", "a subprotocol that was not offered", {"subprotocol": (_text, "refused")}, _IN
     ),
 }  # fmt: skip
+
+
+SILENT: Final = ("timeout", "half_open")
+"""The faults under which nothing comes through."""
+
+LOSING: Final = frozenset({"drop", "limit_data", *SILENT, *(name for name in FAULTS if FAULTS[name].group == "end")})
+"""The faults by which a message never arrives, or not whole."""
+
+
+def lost(names: str | None) -> bool:
+    """Return whether a message never arrived that these faults (joined by commas) struck."""
+    return names is not None and not LOSING.isdisjoint(names.split(","))
 
 
 def fault(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from .events import NAN, Burst, Runs, Send
+from .faults import lost
 from .log import OUT, Log
 from .message import CLOSE
 from .record import ConnectionRecord
@@ -63,7 +64,7 @@ class Journal:
     def sent(self, now: float, one: Send, direction: int = OUT) -> None:
         """Log a message that leaves, or comes."""
         time = self.session.time_ns(now, one.due_ms)
-        if self.tap is not None and one.wire != ():
+        if self.tap is not None and not lost(one.fault):
             self.tap(self.record, time, direction, one.opcode, one.payload, None)
         self._log.add(
             time,

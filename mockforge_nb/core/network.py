@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 from .conditions import Conditions
 from .events import Close, Command, Drop, Send
+from .faults import SILENT
 from .link import LOST, Active, Count, Crossing, Link, Memory, ending
 
 if TYPE_CHECKING:
     from .identity import Identity
-
-SILENT = ("timeout", "half_open")
-"""The faults under which nothing comes through."""
 
 
 class Network:
@@ -141,11 +139,6 @@ class Network:
         return found
 
     # What has become of the connection
-
-    @property
-    def silent(self) -> bool:
-        """Whether nothing goes to the peer any more."""
-        return self.out.silent is not None
 
     def unanswered(self) -> str | None:
         """Return the fault by which a ping of the peer's is not answered; None: it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -52,7 +53,7 @@ class Match:
             return default
 
 
-class Pattern:
+class Pattern(ABC):
     """What a message is held against.
 
     Attributes:
@@ -67,12 +68,12 @@ class Pattern:
         self.source = source
         self._key = key
 
+    @abstractmethod
     def match(self, message: Message) -> Match | None:
         """Return what was found, or None; it raises for no message.
 
         Only a predicate's own exception comes through: it is the author's.
         """
-        raise NotImplementedError
 
     @property
     def written(self) -> str | None:

@@ -488,11 +488,9 @@ class Connection(asyncio.BufferedProtocol):
         if protocol is None:
             return
         network = self.session.network if self.session is not None else None
-        silent = network is not None and network.silent
-        if silent:
-            self._fault = self._fault or network.out.silent  # type: ignore[union-attr]  # as was just asked
+        silent = network.out.silent if network is not None else None
         for data in protocol.data_to_send():
-            if silent:
+            if silent is not None:
                 continue
             if data:
                 self._out.append(data)
@@ -508,7 +506,7 @@ class Connection(asyncio.BufferedProtocol):
             self._close_out = True
             self._failed = self._ending and received is None
             slow = "slow_close" if network is not None and network.slow_close() else None
-            self.journal.close(monotonic(), OUT, sent.code, sent.reason, self._fault or slow)
+            self.journal.close(monotonic(), OUT, sent.code, sent.reason, self._fault or silent or slow)
             self._end()
 
     def _flush(self) -> None:

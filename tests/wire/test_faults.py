@@ -208,6 +208,19 @@ def test_a_half_open_connection_stays_open_and_says_nothing(ws_mock: WsMock) -> 
     assert [row[:3] for row in faults(server)] == [("in", "text", "b"), ("out", "pong", 0), ("out", "close", 0)]
 
 
+def test_a_silence_that_is_over_leaves_no_name_behind(ws_mock: WsMock) -> None:
+    server = ws_mock(Mock().echo())
+    with Raw(server).open() as peer:
+        with server.fault("half_open"):
+            peer.send(frame(PING, b"lost"))
+            eventually(lambda: faults(server))
+        peer.send(frame(PING, b"heard") + close_frame(1000))
+        assert peer.frame() == (PONG, b"heard")
+        assert peer.closed() == (1000, "")
+    ended(server)
+    assert faults(server) == [("out", "pong", 0, "half_open")]
+
+
 def test_a_timeout_drops_all_and_ends_tcp_after_its_time(ws_mock: WsMock) -> None:
     server = ws_mock(Mock().echo().fault("timeout", timeout="100ms"))
     began = time.monotonic()
