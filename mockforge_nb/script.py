@@ -6,15 +6,15 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
-from .core.jsonl import Parsed, dump, program, read, unreachable
+from .byhand import ByHand
+from .core.jsonl import Parsed, dump, program, unreachable
 from .core.program import Program, Step
 from .core.rules import Rule
-from .core.units import human, number, seconds
-from .errors import OptionError, Problem, ScriptError
+from .core.units import human, number
+from .errors import OptionError, ScriptError
 from .rules import Scope, rule
 from .sources import (
     SUFFIXES,
@@ -33,10 +33,8 @@ from .sources import (
 if TYPE_CHECKING:
     import pandas as pd
 
-Value = str | bytes | bool | int | float | dict[str, Any] | list[Any] | None
 
-
-class Script:
+class Script(ByHand):
     """Steps in order, each with its time, and rules beside them; never changed: every method returns a new one.
 
     Made by `load`, `parse`, `from_frame` or `of`, or by hand, beginning with ``Script()``:
@@ -56,7 +54,7 @@ class Script:
         self.rules: tuple[Rule, ...] = ()
 
     @classmethod
-    def _of(cls, made: Made, rules: tuple[Rule, ...] = ()) -> Script:
+    def _of(cls, made: Made, rules: tuple[Rule, ...] = ()) -> Self:
         """Return the script of what was made; a table's rows, which have no rules, get `rules`."""
         script = cls()
         script._name, script._program, script._delays = made.name, made.program, made.delays
@@ -64,9 +62,9 @@ class Script:
         script.rules = rules if made.lines is None else made.lines.rules
         return script
 
-    def _with(self, steps: Iterable[Step]) -> Script:
+    def _with(self, steps: Iterable[Step]) -> Self:
         """Return a script of other steps with the same rules."""
-        return Script._of(Made(self._name, Parsed(tuple(steps), self.rules), delays=self._delays))
+        return self._of(Made(self._name, Parsed(tuple(steps), self.rules), delays=self._delays))
 
     # Made from files, tables, lists
 
@@ -178,120 +176,7 @@ class Script:
             "valid: a path to a .jsonl file or a table, a Script, a DataFrame or other table, a list of dicts or texts",
         )
 
-    # By hand
-
-    def send(
-        self,
-        data: Value,
-        *,
-        after: float | str | timedelta = 0,
-        id: str | None = None,
-        template: bool = True,
-        repeat: int | None = None,
-        every: float | str | timedelta | None = None,
-    ) -> Script:
-        """Add a message: text, bytes, or anything else as JSON; texts are templates.
-
-        Args:
-            data: What is sent.
-            after: How long after the step before, in seconds.
-            id: What `goto` and branches call it.
-            template: Whether it is a template; otherwise it is sent as it stands.
-            repeat: How often it is sent in all; without end if only `every` is given.
-            every: The time between two, in seconds.
-
-        Raises:
-            ScriptError: It cannot be sent, or is no template.
-        """
-        kind = "text" if isinstance(data, str) else "binary" if isinstance(data, (bytes, bytearray)) else "json"
-        keys: dict[str, Any] = {kind: data}
-        if not template:
-            keys["template"] = False
-        if every is not None or repeat is not None:
-            keys["repeat"] = True if repeat is None else repeat
-        if every is not None:
-            keys["every_ms"] = seconds(every, "send(every=)") * 1000
-        return self._add(keys, after, id)
-
-    def wait(
-        self,
-        pattern: object = None,
-        *,
-        timeout: float | str | timedelta | None = None,
-        on_timeout: str = "fail",
-        branches: dict[str, str] | None = None,
-        id: str | None = None,
-    ) -> Script:
-        """Wait for a client's message; the time of what follows counts from it.
-
-        Args:
-            pattern: A regular expression, a JSONPath, a JSON subset as a dict, a function; None: any message.
-            timeout: How long, in seconds; None: without end.
-            on_timeout: ``"fail"`` (an error for `server.check()`, and the script ends), ``"close"``, or the id of a
-                step to go on with.
-            branches: Patterns, and the ids of the steps to go on with if the message matches.
-            id: What `goto` and branches call it.
-
-        Raises:
-            OptionError: A pattern that cannot be used.
-        """
-        from .core.match import any_message, subset
-        from .core.match import pattern as compiled
-
-        keys: dict[str, Any] = {"dir": "in", "on_timeout": on_timeout}
-        if branches:
-            keys["branches"] = branches
-        if timeout is not None:
-            keys["timeout_ms"] = seconds(timeout, "wait(timeout=)") * 1000
-        if isinstance(pattern, dict):
-            match = subset(pattern, where="wait()")
-            if _is_json(pattern):
-                return self._add({**keys, "json": pattern}, 0, id)
-        else:
-            match = any_message() if pattern is None else compiled(pattern, where="wait()")
-        if isinstance(pattern, str):
-            return self._add({**keys, "text": pattern}, 0, id)
-        added = self._add(keys, 0, id)
-        assert added._steps is not None
-        return self._with([*added._steps[:-1], replace(added._steps[-1], match=match)])
-
-    def goto(self, id: str) -> Script:
-        """Go on with the step that has this id, which may still have to be added.
-
-        Raises:
-            ScriptError: There is no step to go from.
-        """
-        steps = self.steps
-        if not steps:
-            raise ScriptError(self._name, f"goto({id!r}) follows a step, and there is none yet")
-        return self._with([*steps[:-1], replace(steps[-1], next_step=id)])
-
-    def close(self, code: int = 1000, reason: str = "", *, after: float | str | timedelta = 0) -> Script:
-        """Close the connection with a close frame.
-
-        Raises:
-            ScriptError: A code or reason that RFC 6455 §7.4 does not allow.
-        """
-        return self._add({"close": True, "code": code, "reason": reason}, after, None)
-
-    def abort(self, *, after: float | str | timedelta = 0) -> Script:
-        """End the TCP connection without a close frame."""
-        return self._add({"error": True}, after, None)
-
-    def _add(self, keys: dict[str, Any], after: float | str | timedelta, id: str | None) -> Script:
-        steps = self.steps
-        pause = seconds(after, "after=") * 1000
-        keys["ts"] = pause if self._delays else pause + (self.program.at[-1] if steps else 0.0)
-        if id is not None:
-            keys["step_id"] = id
-        return self._with([*steps, replace(self._read(keys, len(steps) + 1), line=0)])
-
-    def _read(self, keys: dict[str, Any], number_: int) -> Step:
-        problems: list[Problem] = []
-        for step in read(keys, number_, problems):
-            if isinstance(step, Step):
-                return step
-        raise ScriptError(self._name, problems)
+    # Rules beside the steps
 
     def when(
         self,
@@ -531,13 +416,3 @@ class Script:
         from .notebook.display import script_html
 
         return script_html(self)
-
-
-def _is_json(value: object) -> bool:
-    import json
-
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        return False
-    return True

@@ -10,11 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .conditions import Conditions, Way
+from .damage import changed, forbidden, sliced
 from .events import Close, Command, Drop, Failed, Raw, Send
 from .faults import Fault
 from .latency import Computed
-from .message import BINARY, TEXT, Message
-from .program import frame, head
+from .message import Message
+from .program import frame
 
 if TYPE_CHECKING:
     from .identity import Identity
@@ -24,8 +25,6 @@ Crossing: TypeAlias = Send | Raw | Close | Drop
 
 LOST: Final[tuple[bytes, ...]] = ()
 """What is written of a message that is lost."""
-
-UNMASKED: Final = b"\x00\x00\x00\x00"
 
 
 @dataclass(slots=True)
@@ -285,7 +284,7 @@ class Link:
 
     def _struck(self, send: Send, due: float, tag: str | None, struck: list[Active]) -> list[tuple[float, Crossing]]:
         """Return what faults make of a message, one after the other."""
-        delay, copies, held, sliced = self._delay(send, tag), 1, None, None
+        delay, copies, held, cut = self._delay(send, tag), 1, None, None
         names = []
         for one in struck:
             name, options = one.fault.name, one.fault.options
@@ -302,11 +301,11 @@ class Link:
             elif name == "reorder":
                 held = one
             elif name == "slicer":
-                sliced = one
+                cut = one
             elif name == "bad_frame":
-                send = replace(send, wire=(_forbidden(options["how"], send),))
+                send = replace(send, wire=(forbidden(options["how"], send),))
             else:
-                send = _changed(name, options, send, one)
+                send = changed(name, options, send, one.rng)
         delay = round(delay + self._transmission(send, due), 3)
         if delay and any(one.on and one.fault.name == "bandwidth" for one in self.active):
             names.append("bandwidth")
@@ -321,8 +320,8 @@ class Link:
             self._held.append([held.fault.options["by"], due + held.fault.options["within"], send, due + delay / 1000])
             return []
         leaves = due + delay / 1000
-        if sliced is not None:
-            return self._sliced(send, leaves, sliced) * copies
+        if cut is not None:
+            return self._sliced(send, leaves, cut) * copies
         return [self._leave(send, leaves) for _ in range(copies)]
 
     def _delay(self, send: Send, tag: str | None) -> float:
@@ -361,17 +360,7 @@ class Link:
     def _sliced(self, send: Send, leaves: float, one: Active) -> list[tuple[float, Crossing]]:
         """Return a message in fragments (RFC 6455 §5.4), the first of which has its row."""
         options = one.fault.options
-        pieces: list[bytes] = []
-        at, data = 0, send.payload
-        while at < len(data) or not pieces:
-            size = max(1, options["size"] + (one.rng.randint(-options["variation"], options["variation"])))
-            pieces.append(data[at : at + size])
-            at += size
-        frames = []
-        for index, piece in enumerate(pieces):
-            opcode = send.opcode if index == 0 else 0
-            opening = frame(opcode, piece)
-            frames.append(opening if index == len(pieces) - 1 else bytes((opening[0] & 0x7F,)) + opening[1:])
+        frames = sliced(send, options, one.rng)
         found = [self._leave(replace(send, wire=(frames[0],)), leaves)]
         for index, rest in enumerate(frames[1:], 1):
             found.append(self._leave(Raw(rest), leaves + index * options["delay"]))
@@ -387,58 +376,3 @@ def ending(fault: Fault) -> Close | Drop:
 
 def _lost(send: Send, name: str) -> Send:
     return replace(send, wire=LOST, fault=name)
-
-
-def _changed(name: str, options: Any, send: Send, one: Active) -> Send:
-    """Return a message whose payload a fault changes."""
-    data = send.payload
-    if name == "oversize":
-        return replace(send, payload=data + b" " * max(0, options["size"] - len(data)))
-    if name == "invalid_utf8":
-        return replace(send, opcode=TEXT, payload=data + b"\xff\xfe")
-    how = options["how"]
-    if how == "truncate":
-        return replace(send, payload=_cut(data, one.rng.randrange(len(data) or 1), send.opcode))
-    if how == "bit":
-        return replace(send, payload=_flipped(data, send.opcode, one.rng))
-    made = how(data.decode() if send.opcode == TEXT else data)
-    return replace(send, payload=made.encode() if isinstance(made, str) else bytes(made))
-
-
-def _cut(data: bytes, at: int, opcode: int) -> bytes:
-    """Return the beginning of a payload; of a text, whole characters."""
-    cut = data[:at]
-    return cut if opcode == BINARY else cut.decode(errors="ignore").encode()
-
-
-def _flipped(data: bytes, opcode: int, rng: random.Random) -> bytes:
-    """Return a payload with one bit flipped; a text stays one (`invalid_utf8` is for what does not)."""
-    for _ in range(64):
-        if not data:
-            break
-        changed = bytearray(data)
-        changed[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-        try:
-            if opcode == TEXT:
-                changed.decode()
-        except UnicodeDecodeError:
-            continue
-        return bytes(changed)
-    return data
-
-
-def _forbidden(how: str, send: Send) -> bytes:
-    """Return a frame that RFC 6455 forbids."""
-    data, opcode = send.payload, send.opcode
-    whole = frame(opcode, data)
-    if how == "rsv":  # §5.2: no extension gives it a meaning
-        return bytes((whole[0] | 0x40,)) + whole[1:]
-    if how == "opcode":  # §5.2: reserved
-        return frame(3, data)
-    if how == "masked":  # §5.1: a server must not mask
-        opening = head(opcode, len(data))
-        return bytes((opening[0], opening[1] | 0x80)) + opening[2:] + UNMASKED + data
-    if how == "control":  # §5.5: at most 125 bytes
-        return frame(9, data.ljust(126, b" "))
-    # §5.2: the most significant bit of a length of 8 bytes must be 0
-    return bytes((0x80 | opcode, 127)) + (2**63 + len(data)).to_bytes(8, "big") + data
