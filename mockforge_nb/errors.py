@@ -9,7 +9,7 @@
     │   └── ScriptFileNotFoundError                                        (also FileNotFoundError)
     ├── TemplateError       a template that cannot be parsed or rendered   (also ValueError)
     ├── GeneratorError      a source of messages that cannot make them
-    ├── ProxyError          an upstream that does not answer as asked
+    ├── ProxyError          a function that finds no upstream for a proxy
     ├── ExpectationError    what a test expected did not come              (also AssertionError)
     │   └── ExpectationTimeoutError                                        (also TimeoutError)
     └── RecordingError      a recording that cannot be read or written

@@ -148,7 +148,7 @@ def _assemble(
     path_codes = np.array([codes.get(o.path, -1) for o in origins], np.int32)
     numbers = np.array([o.number for o in origins], np.int64)
     # The last is for index -1: no extra.
-    closes = [close for _, close in extras] + [None]
+    closes = [close for _, close, _ in extras] + [None]
     close_codes = np.array([-1 if close is None else close[0] for close in closes], np.int64)
     data = np.full(total, None, object)
     at = 0
@@ -157,6 +157,10 @@ def _assemble(
             data[at : at + len(text)] = some
         at += len(text)
     origin, extra = columns["origin"], columns["extra"]
+    relayed = {}
+    if log.relays:
+        relayed["relay"] = _looked_up([relay for _, _, relay in extras] + [None], extra)
+        relayed["original"] = pd.Series(_originals(rows, total), dtype=object, copy=False)
     return pd.DataFrame(
         {
             "time": _times(columns["time"]),
@@ -172,13 +176,27 @@ def _assemble(
             "rule": _nullable(columns["rule"]),
             "due_ms": columns["due"],
             "delay_ms": columns["delay"],
-            "fault": _looked_up([fault for fault, _ in extras] + [None], extra),
+            **relayed,
+            "fault": _looked_up([fault for fault, _, _ in extras] + [None], extra),
             "close_code": _nullable(close_codes[extra]),
             "close_reason": _looked_up([close and close[1] for close in closes], extra),
             "trace_id": _looked_up([o.trace_id for o in origins], origin),
         },
         copy=False,
     )
+
+
+def _originals(rows: Rows, total: int) -> Array:
+    """Return what came in place of what a proxy passed on; None elsewhere."""
+    import numpy as np
+
+    column = np.full(total, None, object)
+    for chunk in rows.chunks[:]:
+        # A copy, because another thread may add to it.
+        for row, original in (chunk.originals or {}).copy().items():
+            if chunk.first + row < total:
+                column[chunk.first + row] = original
+    return column
 
 
 def _convert(

@@ -16,6 +16,7 @@ from .core.closecodes import check_close
 from .core.log import Log
 from .core.match import pattern as compile_pattern
 from .core.message import Message
+from .core.plan import Relay
 from .core.recording import header
 from .core.routes import PathPattern, Routes
 from .errors import (
@@ -105,7 +106,9 @@ class Server(NetworkWords[Live]):
         if mock._record is None:
             return None
         started = datetime.fromtimestamp(self.listener.log.started_ns / 1e9, UTC).isoformat(timespec="milliseconds")
-        first = header(self.url, started.replace("+00:00", "Z"), "mock")
+        upstreams = [route.plan.behaviour.upstream for route in self._routes if isinstance(route.plan.behaviour, Relay)]
+        url = (upstreams[0].url or self.url) if upstreams else self.url
+        first = header(url, started.replace("+00:00", "Z"), "proxy" if upstreams else "mock")
         try:
             recorder = Recorder(Path(str(mock._record.arguments["path"])), first, mock._record.made)
         except RecordingError:

@@ -17,6 +17,7 @@ from .core.units import number
 from .errors import OptionError
 from .network import NetworkWords, same_place
 from .plans import plans
+from .proxies import WsProxyConfig, relay
 from .recordings import redacted
 from .replays import Played, check_then, played
 from .rules import Scope, otherwise, rule
@@ -24,13 +25,12 @@ from .streams import stream
 from .words import Word
 
 if TYPE_CHECKING:
-    from .connections import Connection
+    from .connections import Connection, Request
     from .server import MockServer, Starting
     from .sweep import Sweep
     from .traffic import Traffic
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-BEHAVIOURS = ("echo", "replay", "handle", "stream")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -56,6 +56,7 @@ class Mock(NetworkWords["Mock"]):
     _names: Mapping[str, Any] = field(default_factory=dict)
     _limits: Mapping[str, float] = field(default_factory=dict)
     _record: Word | None = None
+    _compression: bool = False
 
     __hash__ = None  # type: ignore[assignment]  # it may hold tables
 
@@ -157,6 +158,53 @@ class Mock(NetworkWords["Mock"]):
         call = Call.of(function, "handle()", "connection")
         self._has_no_behaviour("handle")
         return self._behaving(Word("handle", {"function": function}, Handle(call)))
+
+    def proxy(
+        self,
+        upstream: str | WsProxyConfig | Callable[[Request], Any],
+        *,
+        record: str | os.PathLike[str] | None = None,
+        redact: Sequence[str] = (),
+        transform: Callable[..., Any] | Mapping[str, Callable[..., Any]] | None = None,
+        only: object = None,
+        headers: Mapping[str, str | None] | None = None,
+        ssl: object = None,
+        compression: bool = False,
+        timeout: float | str | timedelta = 10,
+    ) -> Mock:
+        """Stand in front of a real server: each connection is relayed to one of its own there.
+
+        Messages, pings, pongs, close codes and reasons, the subprotocol, the query and the headers pass through;
+        what the upstream refuses is refused with the same HTTP status, one that cannot be reached is 502, one that
+        takes too long 504. Rules of `when` come first, what they take is answered here. The traffic says of each row
+        what became of it.
+
+        Args:
+            upstream: The URL, ``ws://`` or ``wss://``, which may name parameters of the path
+                (``wss://feed.example.com/{symbol}``); or a function, plain or ``async``, of the request (its path,
+                params, query and headers) that returns one, or None: that connection is not relayed.
+            record: A file that all is recorded to, and `redact`: what is not, as in `record`.
+            transform: What is made of each message: a function, plain or ``async``, of the `Message` (its
+                `direction` is ``"in"`` or ``"out"``) and the connection, or one for each direction:
+                ``{"out": function}``. It returns the message itself, another, a list of them, or None to drop it.
+            only: Which of the client's messages go upstream, a pattern as in `when`; the others get what
+                `otherwise` says.
+            headers: What is added to the headers of the client's handshake; None takes one out.
+            ssl: Whom a ``wss://`` upstream is trusted by: a file of certificates, an `ssl.SSLContext`, or False: it
+                is not verified. Unless given, the system's certificates.
+            compression: Whether permessage-deflate is offered to the upstream; `compression` is for the clients.
+            timeout: How long the upstream may take for its handshake.
+
+        Raises:
+            OptionError: The mock does something already, or an argument is wrong.
+        """
+        arguments = {
+            "upstream": upstream, "transform": transform, "only": only, "headers": headers, "ssl": ssl,
+            "compression": compression, "timeout": timeout,
+        }  # fmt: skip
+        self._has_no_behaviour("proxy")
+        made = self._behaving(Word("proxy", arguments, relay(**arguments)))  # type: ignore[arg-type]  # checked there
+        return made if record is None else made.record(record, redact=redact)
 
     def _behaving(self, word: Word) -> Mock:
         self._has_no_behaviour(word.call)
@@ -318,6 +366,16 @@ class Mock(NetworkWords["Mock"]):
                 raise OptionError(f"limits({name}=)", value, "is no number greater than 0")
         return replace(self, _limits={**self._limits, **given})
 
+    def compression(self, on: bool = True) -> Mock:
+        """Compress messages (permessage-deflate, RFC 7692) for clients that offer it; otherwise none are.
+
+        Raises:
+            OptionError: `on` is neither True nor False.
+        """
+        if not isinstance(on, bool):
+            raise OptionError("compression()", on, "is neither True nor False")
+        return replace(self, _compression=on)
+
     def record(self, path: str | os.PathLike[str] | None, *, redact: Sequence[str] = ()) -> Mock:
         """Write what crosses the wire to a replay file, line by line as it comes; `Script.load` plays it again.
 
@@ -454,6 +512,8 @@ class Mock(NetworkWords["Mock"]):
             words.append(f"templates({', '.join([*([] if self._expand else ['False']), *self._names])})")
         if self._record is not None:
             words.append(repr(self._record))
+        if self._compression:
+            words.append("compression()")
         if self._limits:
             words.append(f"limits({', '.join(f'{k}={v:,}' for k, v in self._limits.items())})")
         return words

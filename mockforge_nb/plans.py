@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .core.plan import Behaviour, Echo, Plan, Silent
+from .core.plan import Behaviour, Echo, Plan, Relay, Silent
 from .core.routes import PathPattern
 from .core.rules import Rule, Rules
 from .errors import OptionError, TemplateError, nearest
@@ -35,7 +35,7 @@ def plans(mock: Mock, root: PathPattern) -> list[tuple[PathPattern, Plan]]:
 def _plans(mock: Mock, root: PathPattern, prefix: str) -> Iterator[tuple[PathPattern, Plan]]:
     says = mock._behaviour or mock._rules or mock._otherwise
     if says or not mock._routes:
-        yield root, _plan(mock)
+        yield root, _plan(mock, root)
     for path, routed in mock._routes:
         for name in OF_THE_SERVER:
             if name in routed._limits:
@@ -56,6 +56,7 @@ def _inheriting(mock: Mock, above: Mock) -> Mock:
     return replace(
         mock,
         _network=above._network + mock._network,
+        _compression=mock._compression or above._compression,
         _clock_ns=above._clock_ns if mock._clock_ns is None else mock._clock_ns,
         _seed=above._seed if mock._seed is None else mock._seed,
         _expand=mock._expand and above._expand,
@@ -64,7 +65,7 @@ def _inheriting(mock: Mock, above: Mock) -> Mock:
     )
 
 
-def _plan(mock: Mock) -> Plan:
+def _plan(mock: Mock, path: PathPattern) -> Plan:
     rules: list[Rule] = [word.made for word in mock._rules]
     made = mock._behaviour.made if mock._behaviour is not None else None
     if isinstance(made, Played):
@@ -74,9 +75,19 @@ def _plan(mock: Mock) -> Plan:
     otherwise = mock._otherwise.made if mock._otherwise is not None else ()
     if isinstance(behaviour, Echo) and mock._otherwise is not None:
         raise OptionError("otherwise()", mock, "never comes to it, as echo() answers every message")
-    sizes = {name: int(mock._limits[name]) for name in ("message_bytes", "queue_bytes") if name in mock._limits}
+    if isinstance(behaviour, Relay):
+        unknown = [name for name in behaviour.upstream.names if name not in path.names]
+        if unknown:
+            problem = f"names {{{unknown[0]}}}, and the path {path.text!r} has no such parameter"
+            raise OptionError(
+                "proxy()", behaviour.upstream.url, problem, f"route('/some/{{{unknown[0]}}}', Mock().proxy(…))"
+            )
+    sizes: dict[str, Any] = {
+        name: int(mock._limits[name]) for name in ("message_bytes", "queue_bytes") if name in mock._limits
+    }
     plan = Plan(
         behaviour=behaviour,
+        compression=mock._compression,
         rules=Rules(tuple(rules)),
         otherwise=otherwise,
         conditions=conditions_of(mock._network),
@@ -87,11 +98,11 @@ def _plan(mock: Mock) -> Plan:
         **sizes,
     )
     check_names(plan.rules)
-    unknown = sorted(plan.variables - set(mock._names)) if mock._expand else []
-    if unknown:
+    undefined = sorted(plan.variables - set(mock._names)) if mock._expand else []
+    if undefined:
         from .core.template import KNOWN
 
         known = [*mock._names, *KNOWN]
-        problem = f"no variable {unknown[0]!r} is known{nearest(unknown[0], known)}"
-        raise TemplateError("{{" + unknown[0] + "}}", f"{problem}; give it with .templates({unknown[0]}=…)")
+        problem = f"no variable {undefined[0]!r} is known{nearest(undefined[0], known)}"
+        raise TemplateError("{{" + undefined[0] + "}}", f"{problem}; give it with .templates({undefined[0]}=…)")
     return plan

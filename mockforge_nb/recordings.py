@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .core.faults import lost
-from .core.log import IN, OUT
+from .core.log import DROPPED, IN, INJECTED, OUT
 from .core.message import ABORT, BINARY, CLOSE, TEXT
 from .core.recording import header, line_of, written
 from .errors import OptionError, RecordingError
@@ -49,6 +49,8 @@ def lines_of(frame: pd.DataFrame, opened: dict[int, pd.Timestamp]) -> list[dict[
         RecordingError: Payloads have left memory (`limits(log_bytes=)`), so that there would be holes.
     """
     wanted = frame[frame["opcode"].isin(list(OPCODES)) & (frame["connection"] > 0)]
+    if "relay" in wanted:
+        wanted = wanted[~_unheard(wanted)]
     kept = wanted["text"].notna() | wanted["data"].notna() | (wanted["size"] == 0)
     holes = int((~kept & wanted["opcode"].isin(["text", "binary"])).sum())
     if holes:
@@ -62,13 +64,23 @@ def lines_of(frame: pd.DataFrame, opened: dict[int, pd.Timestamp]) -> list[dict[
         ts = (row["time"] - opened[row["connection"]]).total_seconds() * 1000
         reason = row["close_reason"] if isinstance(row["close_reason"], str) else ""
         close = (int(row["close_code"]), reason) if row["opcode"] == "close" else None
-        data = str(row["text"]).encode() if row["opcode"] == "text" else row["data"]
-        payload = data if isinstance(data, bytes) else b""
         direction = IN if row["direction"] == "in" else OUT
-        line = line_of(ts, row["connection"], direction, OPCODES[row["opcode"]], payload, close)
+        data: object = row["text"] if row["opcode"] == "text" else row["data"]
+        opcode = OPCODES[row["opcode"]]
+        if direction == IN and row.get("original") is not None:  # what the client said, not what was made of it
+            data = row["original"]
+            opcode = TEXT if isinstance(data, str) else BINARY
+        payload = data.encode() if isinstance(data, str) else data if isinstance(data, bytes) else b""
+        line = line_of(ts, row["connection"], direction, opcode, payload, close)
         if line is not None:
             lines.append(line)
     return lines
+
+
+def _unheard(frame: pd.DataFrame) -> pd.Series[bool]:
+    """Return which rows of a proxy's traffic the client neither said nor heard."""
+    incoming = frame["direction"] == "in"
+    return (incoming & (frame["relay"] == INJECTED)) | (~incoming & (frame["relay"] == DROPPED))
 
 
 def text_of(lines: Iterable[dict[str, Any]], started: str, url: str = "") -> str:

@@ -56,6 +56,11 @@ class Traffic:
         in bytes), `step`, `rule`, `due_ms`, `delay_ms`, `fault`, `close_code`, `close_reason`, `trace_id`. What
         does not apply is null, as are a text and data that `limits(log_bytes=)` has forgotten. The index has the
         row's number since the last `clear()`.
+
+        With a proxy there are two more: `relay`, what became of a row (``forwarded``, ``changed``, ``dropped``;
+        ``injected``: the other side never said it; ``answered``: by a rule), and `original`, the text or bytes that
+        came where something else was passed on. `text` and `data` are what was passed on; of a row that was dropped
+        or answered, what came.
         """
         return self._frame()[0]
 

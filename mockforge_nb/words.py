@@ -15,9 +15,9 @@ PLAIN = (str, bytes, int, float, timedelta, os.PathLike, Script, Close, type(Non
 SHOWN = 40
 DEFAULTS: tuple[tuple[str, object], ...] = (
     ("scope", "connection"), ("then", "hold"), ("prefix", ""), ("direction", "out"), ("probability", 1.0), ("burst", 0),
-    ("body", ""), ("headers", {}), ("redact", []),
+    ("body", ""), ("headers", {}), ("redact", []), ("timeout", 10),
 )  # fmt: skip
-UNNAMED = ("pattern", "reply", "function", "source", "value", "name", "status", "delays", "phases", "path")
+UNNAMED = ("pattern", "reply", "function", "source", "value", "name", "status", "delays", "phases", "path", "upstream")
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from .conditions import Conditions
-    from .plan import Plan, Shared
+    from .plan import Plan, Relay, Shared
     from .program import Program
 
 NAN = float("nan")
+
+OUTBOX, NETWORK, LANES = 1, 2, 4
+WAITS = (OUTBOX, NETWORK, LANES)
+"""Where messages may wait: to be sent, on the network, for a proxy's `transform`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,43 @@ class Received:
                 for payload in payloads
             ]
         return self._messages
+
+
+class Spoke(Received):
+    """One read's worth of whole messages of the upstream's."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The upstream is there, or it was found that this connection is not relayed."""
+
+    relayed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """The upstream has ended: its close frame came (1005: without a code), or, 1006, none did."""
+
+    code: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The client of a relayed connection has sent a close frame, and waits for what is still to come."""
+
+    code: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """The user sends a message to the upstream."""
+
+    opcode: int
+    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +175,8 @@ class Changed:
 
 Event: TypeAlias = (
     Opened | Received | Woke | Paused | Resumed | Pushed | Closing | Returned | Raised | Updated | Changed | Closed
-)
+    | Spoke | Joined | Hung | Leaving | Injected
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -150,6 +192,8 @@ class Send:
         delay_ms: The injected delay as drawn, in ms; NaN: none.
         fault: The names of the faults that struck it, joined by commas; None: none did.
         wire: What is written in place of its frame; nothing: it is lost; None: its frame.
+        relay: What a proxy did: ``forwarded changed dropped injected answered``; None: there is none.
+        original: What came, where a proxy passed on something else.
     """
 
     opcode: int
@@ -160,6 +204,8 @@ class Send:
     rule: int = -1
     fault: str | None = None
     wire: tuple[bytes, ...] | None = None
+    relay: str | None = None
+    original: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +217,15 @@ class Raw:
 
 @dataclass(slots=True)
 class Came:
-    """Log a message that came, and what the network did to it before the session heard it."""
+    """Log a message that came, and what became of it before the session heard it.
+
+    Attributes:
+        message: The message.
+        client: Whether the client sent it; otherwise the upstream did, and the client does not get it.
+    """
 
     message: Send
+    client: bool = True
 
 
 @dataclass(slots=True)
@@ -188,6 +240,32 @@ class SendAll:
     """Send several messages that no step has, at once."""
 
     runs: Runs
+    relay: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Connect to the upstream, and tell `Joined`, or `Hung` if that fails."""
+
+    relay: Relay
+
+
+@dataclass(slots=True)
+class Forward:
+    """Send messages to the upstream."""
+
+    runs: Runs
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End the connection to the upstream, after what was sent before.
+
+    With no code it ends as the client's does; with 1006 without a close frame.
+    """
+
+    code: int | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +293,15 @@ class WakeAt:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Stop (`on` False) or go on taking messages from the peer: what waits to be sent is at its bound."""
+    """Stop (`on` False) or go on taking messages from the peer: what waits is at its bound.
+
+    Attributes:
+        on: Whether they are taken.
+        why: Where they wait, one of `WAITS`; it goes on once nothing is too full any more.
+    """
 
     on: bool
+    why: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +311,7 @@ class Close:
     code: int = 1000
     reason: str = ""
     fault: str | None = None
+    relay: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +320,7 @@ class Drop:
 
     reset: bool = False
     fault: str | None = None
+    relay: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,5 +385,5 @@ class Halt:
 
 Command: TypeAlias = (
     Send | SendAll | Burst | Raw | Came | Heard | WakeAt | Reading | Close | Drop | Failed | Untaken | Deliver
-    | Await | Next | Run | Halt
+    | Await | Next | Run | Halt | Dial | Forward | HangUp
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from .events import NAN, Burst, Runs, Send
 from .faults import lost
-from .log import OUT, Log
+from .log import ANSWERED, DROPPED, IN, INJECTED, OUT, Log
 from .message import CLOSE
 from .record import ConnectionRecord
 from .session import Session
@@ -46,26 +46,34 @@ class Journal:
         close: tuple[int, str] | None = None,
         fault: str | None = None,
         delay_ms: float = NAN,
+        relay: str | None = None,
     ) -> int:
         """Log a frame that no step sent, a handshake or an end; return its time (UTC ns)."""
         time = self.session.time_ns(now)
         elapsed = int((now - self._started) * 1e9)
-        self._log.add(time, elapsed, self.record, direction, opcode, payload, -1, -1, NAN, delay_ms, fault, close)
+        self._log.add(time, elapsed, self.record, direction, opcode, payload, -1, -1, NAN, delay_ms, fault, close, relay)
         if self.tap is not None:
             self.tap(self.record, time, direction, opcode, payload, close)
         return time
 
-    def close(self, now: float, direction: int, code: int, reason: str, fault: str | None = None) -> int:
+    def close(
+        self, now: float, direction: int, code: int, reason: str, fault: str | None = None, relay: str | None = None
+    ) -> int:
         """Log a close frame; return its time (UTC ns)."""
         # 1005 stands for a close frame without a code, RFC 6455 §7.1.5.
         payload = b"" if code == 1005 else code.to_bytes(2, "big") + reason.encode()
-        return self.add(now, direction, CLOSE, payload, (code, reason), fault)
+        return self.add(now, direction, CLOSE, payload, (code, reason), fault, relay=relay)
 
     def sent(self, now: float, one: Send, direction: int = OUT) -> None:
         """Log a message that leaves, or comes."""
         time = self.session.time_ns(now, one.due_ms)
+        relay = one.relay
+        if relay is not None and lost(one.fault):
+            relay = DROPPED
+        elif relay is None and self.session.relays:
+            relay = ANSWERED  # by a rule: the upstream did not say it
         if self.tap is not None and not lost(one.fault):
-            self.tap(self.record, time, direction, one.opcode, one.payload, None)
+            self._tapped(one, time, direction)
         self._log.add(
             time,
             int((now - self._started) * 1e9),
@@ -78,14 +86,26 @@ class Journal:
             one.due_ms,
             one.delay_ms,
             one.fault,
+            None,
+            relay,
+            None if one.original is None else one.original.plain,
         )
 
-    def all(self, now: float, direction: int, runs: Runs) -> int:
+    def _tapped(self, one: Send, time: int, direction: int) -> None:
+        """Tell the tap what the client said or heard, whatever was made of it for the upstream."""
+        assert self.tap is not None
+        if direction == IN and one.relay != INJECTED:
+            said = one.original or one
+            self.tap(self.record, time, IN, said.opcode, said.payload, None)
+        elif direction == OUT and one.relay != DROPPED:
+            self.tap(self.record, time, OUT, one.opcode, one.payload, None)
+
+    def all(self, now: float, direction: int, runs: Runs, relay: str | None = None) -> int:
         """Log messages that came or leave together and that no step sent; return their time (UTC ns)."""
         time = self.session.time_ns(now)
         elapsed = int((now - self._started) * 1e9)
         for opcode, payloads in runs:
-            self._log.add_many(time, elapsed, self.record, direction, opcode, payloads)
+            self._log.add_many(time, elapsed, self.record, direction, opcode, payloads, relay)
             if self.tap is not None:
                 for payload in payloads:
                     self.tap(self.record, time, direction, opcode, payload, None)
@@ -107,4 +127,5 @@ class Journal:
             one.scale,
             one.start_ms,
             one.rule,
+            ANSWERED if self.session.relays else None,
         )

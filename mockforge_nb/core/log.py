@@ -14,7 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .events import NAN
 from .message import BINARY, TEXT, Message
@@ -51,7 +51,7 @@ _ROW = Struct("<" + "".join(code for _, code in FIELDS))
 ROW_BYTES: Final = _ROW.size
 _HEAD = Struct(_ROW.format[:-1])
 _SIZE = Struct("<I")
-_SCAN = Struct("<q24xi4xi4xHHI")
+_SCAN = Struct("<q24xi4xiiHHI")
 _pack, _pack_head, _pack_size = _ROW.pack, _HEAD.pack, _SIZE.pack
 
 _CHUNK_BYTES = 2**20
@@ -63,8 +63,18 @@ _ROW_COST = 128
 _STEP_COST = 32
 """The same for a burst's step, which takes room only once it is spelled out."""
 _BATCH = 1024
+FORWARDED: Final = "forwarded"
+CHANGED: Final = "changed"
+DROPPED: Final = "dropped"
+INJECTED: Final = "injected"
+ANSWERED: Final = "answered"
+"""What a proxy does with a message: passes it on as it came or not, keeps it back, adds it, answers by itself."""
 _MOST_REFUSED = 10_000
 """How many paths of refused handshakes are told apart."""
+
+
+Extra: TypeAlias = tuple[str | None, tuple[int, str] | None, str | None]
+"""A row's faults, its close, and what a proxy did with it."""
 
 
 class Chunk:
@@ -75,15 +85,17 @@ class Chunk:
         rows: The packed rows: a bytearray while it grows, bytes once it is full.
         payloads: One a row: a list while it grows, joined or a tuple once it is full, None once they are forgotten.
         size: How many bytes they have; 0: it grows.
+        originals: What came in place of what a proxy passed on, by the row's number in this chunk; None: forgotten.
         bursts: For each burst, the number in this chunk of the row after it and the packed row after it.
     """
 
-    __slots__ = ("bursts", "first", "kept", "payloads", "rows", "size")
+    __slots__ = ("bursts", "first", "kept", "originals", "payloads", "rows", "size")
 
     def __init__(self, first: int) -> None:
         self.first = first
         self.rows: bytearray | bytes = bytearray()
         self.payloads: list[bytes] | tuple[bytes, ...] | bytes | None = []
+        self.originals: dict[int, str | bytes] | None = None
         self.bursts: list[tuple[int, int]] = []
         self.kept = self.size = 0
 
@@ -97,7 +109,10 @@ class Chunk:
         assert isinstance(payloads, list)
         self.kept = len(payloads) - payloads.count(b"")
         self.size = sum(map(len, payloads))
-        self.payloads = tuple(payloads) if self.size > _LARGE * len(payloads) else b"".join(payloads)
+        large = self.size > _LARGE * len(payloads)
+        if self.originals:
+            self.size += sum(map(len, self.originals.values()))
+        self.payloads = tuple(payloads) if large else b"".join(payloads)
         self.rows = bytes(self.rows)
         return self.size
 
@@ -132,7 +147,7 @@ class Rows:
         gone: How many chunks, from the first on, have lost their payloads.
         forgotten: How many rows that had a payload have lost it.
         programs: What bursts point to; `rules`: the rule that each answers by, -1: none.
-        extras: Faults and closes, which few rows have.
+        extras: Faults, closes and what a proxy did, which few rows have.
         cache: What a reader keeps of the rows it has converted; it goes with them.
     """
 
@@ -150,10 +165,10 @@ class Rows:
         self.forgotten = 0
         self.programs: list[Program] = []
         self.rules: list[int] = []
-        self.extras: list[tuple[str | None, tuple[int, str] | None]] = []
+        self.extras: list[Extra] = []
         self.cache: Any = None
         self._program_index: dict[tuple[Program, int], int] = {}
-        self._extra_index: dict[tuple[str | None, tuple[int, str] | None], int] = {}
+        self._extra_index: dict[Extra, int] = {}
         self._size = min(_CHUNK_BYTES, max(_MIN_CHUNK_BYTES, log_bytes // 8))
         self._bound = max(0, log_bytes - self._size)
         self._held = 0
@@ -166,7 +181,7 @@ class Rows:
             oldest = self.chunks[self.gone]
             self._held -= oldest.size
             self.forgotten += oldest.kept
-            oldest.payloads = None
+            oldest.payloads = oldest.originals = None
             self.gone += 1
         chunk = Chunk(self.count)
         self.chunks.append(chunk)
@@ -183,9 +198,9 @@ class Rows:
             self.programs.append(program)
         return index
 
-    def extra_index(self, fault: str | None, close: tuple[int, str] | None) -> int:
-        """Return the index of a fault and close."""
-        key = (fault, close)
+    def extra_index(self, fault: str | None, close: tuple[int, str] | None, relay: str | None = None) -> int:
+        """Return the index of a fault, a close and what a proxy did."""
+        key = (fault, close, relay)
         index = self._extra_index.get(key)
         if index is None:
             index = self._extra_index[key] = len(self.extras)
@@ -208,11 +223,13 @@ class Log:
         started_ns: When the server started, in nanoseconds since the epoch.
         rows: The rows, for who converts them.
         origins: Every record that rows point to: `connections`, refused handshakes, and first what None stands for.
+        relays: Whether a proxy's messages are among them, so that the columns `relay` and `original` are there.
     """
 
     def __init__(self, log_bytes: int = 256 * 2**20) -> None:
         self.connections: list[ConnectionRecord] = []
         self.started_ns = 0
+        self.relays = False
         self.origins: list[ConnectionRecord] = [ConnectionRecord(0)]
         self._refused: dict[tuple[str, str | None], int] = {}
         self._log_bytes = log_bytes
@@ -255,6 +272,8 @@ class Log:
         delay_ms: float = NAN,
         fault: str | None = None,
         close: tuple[int, str] | None = None,
+        relay: str | None = None,
+        original: str | bytes | None = None,
     ) -> None:
         """Append one row; for the one writing thread.
 
@@ -271,6 +290,8 @@ class Log:
             delay_ms: The injected delay; NaN: none.
             fault: The faults' names, joined by commas.
             close: A close's code and reason.
+            relay: What a proxy did with it.
+            original: What came, where a proxy passed on something else.
         """
         rows = self.rows
         chunk = rows.chunk
@@ -287,7 +308,13 @@ class Log:
                 else:
                     connection.messages_in += 1
                     connection.bytes_in += size
-        extra = -1 if fault is None and close is None else rows.extra_index(fault, close)
+        plain = fault is None and close is None and relay is None
+        extra = -1 if plain else rows.extra_index(fault, close, relay)
+        if original is not None:
+            if chunk.originals is None:
+                chunk.originals = {}
+            chunk.originals[rows.count - chunk.first] = original
+            rows.room -= len(original)
         chunk.payloads.append(payload)  # type: ignore[union-attr]  # a list until seal(); an assert costs 20 ns
         chunk.rows += _pack(
             time_ns, elapsed_ns, due_ms, delay_ms, origin, step, rule, extra, direction, opcode, size
@@ -305,9 +332,11 @@ class Log:
         direction: int,
         opcode: int,
         payloads: Sequence[bytes],
+        relay: str | None = None,
     ) -> None:
         """Append rows that differ only in their payloads, such as one read's messages: a fifth of `add`'s cost."""
         rows = self.rows
+        extra = -1 if relay is None else rows.extra_index(None, None, relay)
         origin = connection._origin
         if origin < 0:
             origin = self._introduce(connection)
@@ -315,14 +344,14 @@ class Log:
             total = len(payloads[0])
             chunk = rows.chunk
             chunk.payloads.append(payloads[0])  # type: ignore[union-attr]  # as in add()
-            chunk.rows += _pack(time_ns, elapsed_ns, NAN, NAN, origin, -1, -1, -1, direction, opcode, total)
+            chunk.rows += _pack(time_ns, elapsed_ns, NAN, NAN, origin, -1, -1, extra, direction, opcode, total)
             rows.count += 1
             rows.room -= total + _ROW_COST
             if rows.room < 0:
                 rows.seal()
         else:
             total = self._add_batches(
-                _pack_head(time_ns, elapsed_ns, NAN, NAN, origin, -1, -1, -1, direction, opcode), payloads
+                _pack_head(time_ns, elapsed_ns, NAN, NAN, origin, -1, -1, extra, direction, opcode), payloads
             )
         if opcode <= BINARY:
             if direction:
@@ -361,6 +390,7 @@ class Log:
         due_ms_scale: float = 1.0,
         due_ms_base: float = 0.0,
         rule: int = -1,
+        relay: str | None = None,
     ) -> None:
         """Append the program's plain steps from `first` to before `last` as sent by `rule`, at the cost of one row.
 
@@ -376,7 +406,8 @@ class Log:
         connection._burst(program, first, last)
         chunk.payloads.append(b"")  # type: ignore[union-attr]  # as in add()
         chunk.rows += _pack(
-            time_ns, elapsed_ns, due_ms_base, due_ms_scale, origin, first, rows.program_index(program, rule), -1, OUT,
+            time_ns, elapsed_ns, due_ms_base, due_ms_scale, origin, first, rows.program_index(program, rule),
+            -1 if relay is None else rows.extra_index(None, None, relay), OUT,
             BURST, last - first,
         )  # fmt: skip
         count = rows.count + last - first
@@ -412,12 +443,12 @@ class Log:
             chunk = chunks[index]
             if chunk.first >= stop:
                 break
-            self._scan(chunk, max(0, start - chunk.first), stop - chunk.first, found)
+            self._scan(rows, chunk, max(0, start - chunk.first), stop - chunk.first, found)
         return found
 
-    def _scan(self, chunk: Chunk, start: int, stop: int, found: list[Message]) -> None:
+    def _scan(self, rows: Rows, chunk: Chunk, start: int, stop: int, found: list[Message]) -> None:
         # The payloads first: a list, even of a chunk that is sealed meanwhile, has all that the rows will need.
-        payloads = chunk.payloads
+        payloads, originals = chunk.payloads, chunk.originals
         packed = row = 0
         if isinstance(payloads, list):
             # Who waits asks for the newest rows of the chunk that grows, again and again: copy no others.
@@ -426,14 +457,18 @@ class Log:
             return
         data = bytes(chunk.rows[packed * ROW_BYTES :])
         offset = 0
-        for index, (time, origin, _, direction, opcode, size) in enumerate(_SCAN.iter_unpack(data), packed):
+        for index, (time, origin, _, extra, direction, opcode, size) in enumerate(_SCAN.iter_unpack(data), packed):
             if row >= stop:
                 return
             if opcode == BURST:
                 row += size
                 continue
-            if row >= start and direction == IN and opcode in (TEXT, BINARY):
+            said = row >= start and direction == IN and opcode in (TEXT, BINARY)
+            if said and (extra < 0 or rows.extras[extra][2] != INJECTED):
                 payload = payloads[offset : offset + size] if isinstance(payloads, bytes) else payloads[index]
+                if originals is not None and row in originals:
+                    was = originals[row]
+                    opcode, payload = (TEXT, was.encode()) if isinstance(was, str) else (BINARY, was)
                 found.append(Message(payload, opcode, connection=self.origins[origin].number, time=time))
             offset += size
             row += 1

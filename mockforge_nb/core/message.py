@@ -32,9 +32,10 @@ class Message:
         connection: The connection's number, from 1.
         time: When it was received, in nanoseconds since the epoch (UTC).
         match: What the pattern that took this message found: groups and names; None without a pattern.
+        direction: ``"in"``: the client's; ``"out"``: to the client, which a proxy's `transform` sees.
     """
 
-    __slots__ = ("_parsed", "connection", "match", "opcode", "payload", "time")
+    __slots__ = ("_parsed", "connection", "direction", "match", "opcode", "payload", "time")
 
     def __init__(
         self, payload: bytes, opcode: int = TEXT, *, connection: int = 0, time: int = 0, match: Any = None
@@ -44,6 +45,7 @@ class Message:
         self.connection = connection
         self.time = time
         self.match = match
+        self.direction = "in"
         self._parsed: Any = None
 
     @property
@@ -67,6 +69,11 @@ class Message:
     def text(self) -> str | None:
         """The text, or None for a binary message."""
         return self.payload.decode() if self.opcode == TEXT else None
+
+    @property
+    def plain(self) -> str | bytes:
+        """The text of a text message, and the bytes of any other."""
+        return self.payload.decode(errors="replace") if self.opcode == TEXT else self.payload
 
     @property
     def data(self) -> bytes | None:

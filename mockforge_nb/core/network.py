@@ -73,6 +73,11 @@ class Network:
         """Whether it holds messages back, or something of before is still to come."""
         return bool(self.arriving or self.out.holds or self.into.holds or self.held or self._cut_at is not None)
 
+    @property
+    def coming(self) -> bool:
+        """Whether messages of the peer are on their way."""
+        return bool(self.arriving or self.into.holds)
+
     # What time brings
 
     def due(self) -> float | None:

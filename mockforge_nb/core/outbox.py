@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
-from .events import Close, Command, Drop, Failed, Raw, Reading, Send
+from .events import OUTBOX, Close, Command, Drop, Failed, Raw, Reading, Send
 from .program import BLOCK_BYTES
 
 if TYPE_CHECKING:
@@ -59,6 +59,11 @@ class Outbox:
     def direct(self) -> bool:
         """Whether what is said leaves at once."""
         return self.link is None and not self._queue and not self.paused
+
+    @property
+    def open(self) -> bool:
+        """Whether the end of the connection is not on its way."""
+        return not self.ending
 
     @property
     def full(self) -> bool:
@@ -123,7 +128,7 @@ class Outbox:
                 self.ending = True
         if not self._held and self._queued > self._most:
             self._held = True
-            out.append(Reading(on=False))
+            out.append(Reading(on=False, why=OUTBOX))
 
     def leave(self, now: float, budget: float, out: list[Command]) -> int:
         """Send what leaves by `now`, up to about `budget` bytes; return the bytes."""
@@ -138,7 +143,7 @@ class Outbox:
                 sent += size + MESSAGE_COST
         if self._held and self._queued <= self._most // 2:
             self._held = False
-            out.append(Reading(on=True))
+            out.append(Reading(on=True, why=OUTBOX))
         return sent
 
     def clear(self) -> None:

@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 from .conditions import NONE, Conditions
 from .link import Count
+from .pattern import Pattern
 from .program import Program
-from .rules import Answer, Connected, Rules, Taken, variables
+from .rules import Answer, Call, Connected, Rules, Taken, variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,47 @@ class Handle:
     function: Callable[..., Any]
 
 
-Behaviour: TypeAlias = Echo | Silent | Replay | Stream | Handle
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The real server behind a proxy, and how it is reached; for the driver.
+
+    Attributes:
+        find: Returns the URL for a connection's request, or an awaitable of it; None: the connection is not relayed.
+        headers: What is added to the client's headers or, None, taken out of them.
+        tls: What ``ssl=`` says: None: certificates are verified.
+        compression: Whether permessage-deflate (RFC 7692) is offered.
+        seconds: How long the upstream may take for its handshake.
+        names: The path parameters that its URL names.
+        url: Its URL without secrets, for a recording; empty: a function finds it.
+    """
+
+    find: Callable[[Any], Any]
+    headers: tuple[tuple[str, str | None], ...] = ()
+    tls: Any = None
+    compression: bool = False
+    seconds: float = 10.0
+    names: tuple[str, ...] = ()
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Pass each connection's messages on to a connection of its own to an upstream, and back.
+
+    Attributes:
+        upstream: The real server.
+        only: Which of the client's messages are passed on; None: all that no rule takes.
+        into: What is made of the client's messages; None: nothing.
+        out: What is made of the upstream's.
+    """
+
+    upstream: Upstream
+    only: Pattern | None = None
+    into: Call | None = None
+    out: Call | None = None
+
+
+Behaviour: TypeAlias = Echo | Silent | Replay | Stream | Handle | Relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +124,7 @@ class Plan:
         names: The user's own template functions and values.
         message_bytes: The largest message that is taken from a client.
         queue_bytes: How much may wait to be sent on one connection before nothing more is read from it.
+        compression: Whether clients that offer permessage-deflate (RFC 7692) get it.
         seed: The seed of the plan's own random numbers; None: the server's.
     """
 
@@ -95,6 +137,7 @@ class Plan:
     names: Mapping[str, Any] = field(default_factory=dict)
     message_bytes: int = 64 * 2**20
     queue_bytes: int = 16 * 2**20
+    compression: bool = False
     seed: int | None = None
 
     @property

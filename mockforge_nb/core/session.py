@@ -12,6 +12,7 @@ from .answers import Answers, Asked
 from .conditions import Conditions
 from .events import (
     NAN,
+    NETWORK,
     Came,
     Changed,
     Close,
@@ -19,11 +20,18 @@ from .events import (
     Closing,
     Command,
     Deliver,
+    Dial,
     Drop,
     Event,
     Failed,
+    Forward,
     Halt,
+    HangUp,
     Heard,
+    Hung,
+    Injected,
+    Joined,
+    Leaving,
     Next,
     Opened,
     Paused,
@@ -36,6 +44,7 @@ from .events import (
     Run,
     Send,
     SendAll,
+    Spoke,
     Untaken,
     Updated,
     WakeAt,
@@ -43,12 +52,16 @@ from .events import (
 )
 from .feed import Feed
 from .identity import Identity
+from .link import LOST
+from .log import ANSWERED, DROPPED, FORWARDED, INJECTED
 from .message import Message
 from .network import Network
 from .outbox import MESSAGE_COST, Outbox
-from .plan import Echo, Handle, Plan, Replay, Shared, Stream
+from .plan import Echo, Handle, Plan, Relay, Replay, Shared, Stream
 from .player import Player
 from .program import BLOCK_BYTES, Payload
+from .relaying import Asked as Transformed
+from .relaying import Relaying
 from .rules import Connected
 from .speech import Speech
 from .stage import Stage
@@ -80,8 +93,8 @@ class Session:
     """
 
     __slots__ = (
-        "_answers", "_asleep", "_connection", "_ended", "_feed", "_handling", "_later", "_next", "_open", "_out",
-        "_outbox", "_player", "_shared", "_speech", "_stage", "_wake", "network", "plan", "who",
+        "_answers", "_asleep", "_connection", "_ended", "_feed", "_handling", "_later", "_leaving", "_next",
+        "_open", "_out", "_outbox", "_player", "_relaying", "_shared", "_speech", "_stage", "_wake", "network", "plan", "who",
     )  # fmt: skip  # ten thousand of them may be open
 
     def __init__(
@@ -98,6 +111,8 @@ class Session:
         self._player: Player | None = None  # the replay's
         self._feed: Feed | None = None
         self._handling: _Handling | None = None
+        self._relaying: Relaying | None = None
+        self._leaving: Leaving | None = None  # the client's end, while messages of before it are on the network
         self._wake: float | None = None
         self._next = False  # whether a new behaviour waits for the end of the one that runs
         self._open = self._ended = False
@@ -112,6 +127,24 @@ class Session:
     def state(self) -> dict[str, Any]:
         """The connection's state, which templates and functions of the author's read and set."""
         return self._speech.state
+
+    @property
+    def relays(self) -> str | None:
+        """What becomes of messages that are passed on as they come; None: there is no upstream."""
+        return None if self._relaying is None else FORWARDED
+
+    @property
+    def tells(self) -> bool:
+        """Whether it tells itself what came (`Came`, `Heard`): the network or a proxy decides what becomes of it."""
+        return self.network is not None or (self._relaying is not None and not self._passes)
+
+    @property
+    def _passes(self) -> bool:
+        """Whether all that the client says is passed on as it comes."""
+        assert self._relaying is not None
+        return (
+            self._relaying.plain and not (self.plan.rules or self._answers.players or self._next) and self._outbox.open
+        )
 
     @property
     def full(self) -> bool:
@@ -151,6 +184,11 @@ class Session:
             if not self._rests:
                 self._turn(now, out)
             return
+        if kind is Spoke and self._open:
+            self._spoke(event, now, out)  # type: ignore[arg-type]
+            if not self._rests:
+                self._turn(now, out)
+            return
         if kind is Closed:
             self._open = False
             self._outbox.clear()
@@ -175,6 +213,8 @@ class Session:
             self._update(event, now, out)
         elif isinstance(event, Changed):
             self._connect(event.conditions, now)
+        elif isinstance(event, (Joined, Hung, Leaving, Injected)):
+            self._relay(event, now, out)
         elif kind is Paused:
             self._outbox.paused = True
         elif kind is Resumed:
@@ -197,6 +237,9 @@ class Session:
         elif isinstance(behaviour, Handle):
             self._handling = _Handling(self.plan)
             out.append(Run(behaviour.function, self._handling))
+        elif isinstance(behaviour, Relay):
+            self._relaying = Relaying(behaviour, self._outbox, self._connection)
+            out.append(Dial(behaviour))
 
     def _end_all(self, out: list[Command], *, handler: bool) -> None:
         """End what runs; a handler may be left to see the connection's end for itself."""
@@ -205,6 +248,10 @@ class Session:
         if self._feed is not None:
             out.append(Halt(self._feed, self._feed.source))
             self._feed = None
+        if self._relaying is not None:
+            # Another behaviour takes over, or the connection ends, and the upstream's as that did.
+            out.append(HangUp(1001) if self._open else HangUp())
+            self._relaying = self._leaving = None
         if self._handling is not None and handler:
             out.append(Halt(self._handling))
             self._handling = None
@@ -235,7 +282,8 @@ class Session:
 
     def _idle(self) -> bool:
         player = self._player
-        return (player is None or player.over) and self._feed is None and self._handling is None
+        nothing = self._feed is None and self._handling is None and self._relaying is None
+        return nothing and (player is None or player.over)
 
     # The network
 
@@ -263,8 +311,12 @@ class Session:
         arrived = network.arrived(now)
         if network.held and network.waiting <= self.plan.queue_bytes // 2:
             network.held = False
-            out.append(Reading(on=True))
-        if arrived:
+            out.append(Reading(on=True, why=NETWORK))
+        if self._relaying is not None:
+            for message in arrived:
+                self._hear(message, now, out)
+            self._leave(now, out)
+        elif arrived:
             runs = [(message.opcode, [message.payload]) for message in arrived]
             received = Received(runs, self._connection.number if self._connection else 0, self.time_ns(now))
             out.append(Heard(received))
@@ -276,12 +328,15 @@ class Session:
         for opcode, payloads in event.runs:
             for payload in payloads:
                 rows, ends = self.network.come(Send(opcode, payload), now, out)
+                if self._relaying is not None:
+                    # The others have theirs once it is known what becomes of them.
+                    rows = [replace(row, relay=DROPPED) for row in rows if row.wire == LOST]
                 out.extend(map(Came, rows))
                 for end in ends:
                     self._strike(end, now, out)
         if not self.network.held and self.network.waiting > self.plan.queue_bytes:
             self.network.held = True
-            out.append(Reading(on=False))
+            out.append(Reading(on=False, why=NETWORK))
 
     def _strike(self, end: Close | Drop, now: float, out: list[Command]) -> None:
         """End the connection by a fault: a close frame stands behind what is on its way, all else is cut off."""
@@ -296,6 +351,14 @@ class Session:
 
     def _receive(self, event: Received, now: float, out: list[Command]) -> None:
         behaviour = self.plan.behaviour
+        if self._relaying is not None:
+            if self._passes:
+                out.append(Forward(event.runs))
+                return
+            for opcode, payloads in event.runs:
+                for payload in payloads:
+                    self._hear(Send(opcode, payload), now, out)
+            return
         if isinstance(behaviour, Echo) and not (self.plan.rules or self._answers.players or self._next):
             if self._outbox.direct and not self._outbox.ending and not behaviour.prefix:
                 out.append(SendAll(event.runs))
@@ -322,17 +385,18 @@ class Session:
     def _behave(self, message: Message, now: float, out: list[Command]) -> None:
         """Show a message that no rule took to what runs, or do with it what is done with the others."""
         behaviour = self.plan.behaviour
-        players = [*reversed(self._answers.players), *([self._player] if self._player else [])]
-        listening = next((player for player in players if player.listens), None)
-        if listening is not None:
-            listening.receive(message)
-            # Before the next message, as if that came with another read: it may be for somebody else.
-            self._turn(now, out)
-        elif self._handling is not None:
+        if self._listened(message, now, out):
+            return
+        if self._handling is not None:
             out.append(Deliver(message))
         elif isinstance(behaviour, Echo) and not self._next:
             self._echo([message], behaviour.prefix, now, out)
-        elif self.plan.otherwise == "echo":
+        else:
+            self._leave_over(message, now, out)
+
+    def _leave_over(self, message: Message, now: float, out: list[Command]) -> None:
+        """Do with a message that nothing takes what is done with those."""
+        if self.plan.otherwise == "echo":
             self._echo([message], "", now, out)
         elif self.plan.otherwise == "error":
             out.append(Failed(ExpectationError(f"nobody took {message!r}")))
@@ -341,11 +405,99 @@ class Session:
         else:
             out.append(Untaken(message))
 
+    def _listened(self, message: Message, now: float, out: list[Command]) -> bool:
+        """Show a message to a script that waits for one; return whether one did."""
+        players = [*reversed(self._answers.players), *([self._player] if self._player else [])]
+        listening = next((player for player in players if player.listens), None)
+        if listening is None:
+            return False
+        listening.receive(message)
+        # Before the next message, as if that came with another read: it may be for somebody else.
+        self._turn(now, out)
+        return True
+
+    # A proxy
+
+    def _relay(self, event: Joined | Hung | Leaving | Injected, now: float, out: list[Command]) -> None:
+        """Take note of what happened to the upstream, or of what it is told beside the client's messages."""
+        relaying = self._relaying
+        if relaying is None:
+            return
+        if isinstance(event, Hung):
+            relaying.hung(event, now, out)
+            self._hung(now, out)
+        elif isinstance(event, Leaving):
+            self._leaving = event
+            self._leave(now, out)
+        elif isinstance(event, Injected):
+            relaying.inject(event.opcode, event.payload, out)
+        elif event.relayed:
+            relaying.joined(now, out)
+        else:
+            self._relaying = None
+
+    def _leave(self, now: float, out: list[Command]) -> None:
+        """Let the client's end follow its messages, once none of them is on the network any more."""
+        leaving, network = self._leaving, self.network
+        if leaving is not None and self._relaying is not None and not (network and network.coming):
+            self._leaving = None
+            self._relaying.leave(leaving, now, out)
+
+    def _spoke(self, event: Spoke, now: float, out: list[Command]) -> None:
+        """Pass on what the upstream said."""
+        relaying = self._relaying
+        if relaying is None:
+            return
+        if relaying.plain_out and self._outbox.direct and self._outbox.open:
+            out.append(SendAll(event.runs, FORWARDED))
+        else:
+            relaying.spoke(event, now, out)
+
+    def _hung(self, now: float, out: list[Command]) -> None:
+        """End the connection as the upstream ended its own, once all that it said before is on its way."""
+        ended = self._relaying.ended if self._relaying is not None else None
+        if ended is None:
+            return
+        self._relaying = None
+        if self._next:
+            return
+        how = Drop(relay=FORWARDED) if ended.code == 1006 else Close(ended.code, ended.reason, relay=FORWARDED)
+        self._outbox.close(how, now, out)
+
+    def _hear(self, came: Send, now: float, out: list[Command]) -> None:
+        """Answer a message by itself, or pass it on; `came` has what the network did to it."""
+        relaying = self._relaying
+        assert relaying is not None
+        number = self._connection.number if self._connection is not None else 0
+        message = Message(came.payload, came.opcode, connection=number, time=self.time_ns(now))
+        at, fate = len(out), ANSWERED
+        try:
+            if self._outbox.ending:
+                fate = DROPPED
+            elif not (self._answers.answer(message, now, out) or self._listened(message, now, out)):
+                only = relaying.relay.only
+                if only is None or only.match(message) is not None:
+                    relaying.take(came, now, out)
+                    return
+                fate = ANSWERED if self.plan.otherwise and self.plan.otherwise != "error" else DROPPED
+                self._leave_over(message, now, out)
+        except TemplateError as error:
+            out.append(Failed(error))
+        except Exception as error:  # noqa: BLE001  # of a predicate or function of the author's
+            self._outbox.fail(error, now, out)
+        row = Send(came.opcode, came.payload, delay_ms=came.delay_ms, fault=came.fault, relay=fate)
+        # Its row stands before those of its answers.
+        out[at:at] = [Came(row), relaying.heard(message)]
+
     # Functions of the author's
 
     def _returned(self, key: object, value: Any, now: float, out: list[Command]) -> None:
         if isinstance(key, Asked):
             self._answers.returned(key, value, now, out)
+        elif isinstance(key, Transformed):
+            if self._relaying is not None:
+                self._relaying.returned(key, value, now, out)
+                self._hung(now, out)
         elif key is self._feed and self._feed is not None:
             self._feed.come(value, now)
         elif key is self._handling:
@@ -358,6 +510,9 @@ class Session:
             self._feed.end()
         elif isinstance(key, Asked):
             self._outbox.fail(error, now, out, key.rule)
+        elif isinstance(key, Transformed):
+            if self._relaying is not None:
+                self._relaying.fail(error, now, out)
         elif key is self._feed:
             self._feed = None
             self._outbox.fail(error, now, out)
@@ -369,7 +524,8 @@ class Session:
 
     def _push(self, event: Pushed, now: float, out: list[Command]) -> None:
         if not self._outbox.ending:
-            self._outbox.offer(Send(event.opcode, event.payload), now, out)
+            relay = None if self._relaying is None else INJECTED
+            self._outbox.offer(Send(event.opcode, event.payload, relay=relay), now, out)
 
     def _turn(self, now: float, out: list[Command]) -> None:
         """Send what is due, up to a turn's worth, and ask to be woken for the rest."""

@@ -1,12 +1,13 @@
-"""One TCP connection: RFC 6455 by `websockets`' sans-I/O protocol, what to say by a Session."""
+"""One open connection: RFC 6455 by `websockets`' sans-I/O protocol, what to say by a Session."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
+
+from websockets.frames import Close as FrameClose
+from websockets.frames import Frame, Opcode
 
 from mockforge_nb.core.events import (
     Await,
@@ -17,11 +18,15 @@ from mockforge_nb.core.events import (
     Closing,
     Command,
     Deliver,
+    Dial,
     Drop,
     Event,
     Failed,
+    Forward,
     Halt,
+    HangUp,
     Heard,
+    Leaving,
     Next,
     Opened,
     Paused,
@@ -39,29 +44,33 @@ from mockforge_nb.core.events import (
 )
 from mockforge_nb.core.identity import Identity
 from mockforge_nb.core.journal import Journal
-from mockforge_nb.core.log import HANDSHAKE, IN, OUT
+from mockforge_nb.core.log import DROPPED, FORWARDED, HANDSHAKE, IN, INJECTED, OUT
 from mockforge_nb.core.message import ABORT, CLOSE, PING, PONG, Message
+from mockforge_nb.core.plan import Relay
 from mockforge_nb.core.program import head
-from mockforge_nb.core.record import ConnectionRecord
 from mockforge_nb.core.session import Session
 from mockforge_nb.errors import ConnectionClosedError
 
 from .deadline import Deadline
 from .frames import FrameReader
-from .handshake import Handshake, refused
 from .inbox import Inbox
-from .request import Asked
-from .sockets import reset_on_close
+from .relay import Bridge
+from .sockets import give_back, reset_on_close
 from .tasks import Tasks, no_exit
 from .waits import Waits
 
 if TYPE_CHECKING:
     from mockforge_nb.core.routes import Route
 
+    from .handshake import Handshake
     from .listener import Listener
+    from .upstream import Upstream
 
 VIEWED_READ = 16_384
 """From which size on what was read is not copied before it is looked at."""
+
+UPSTREAM_SECONDS = 10.0
+"""How long an upstream has to answer the client's close frame, before it is answered without it."""
 
 SENDS_PER_TURN = 64
 """After how many awaited sends others have their turn, though the client takes all."""
@@ -71,46 +80,72 @@ class Connection(asyncio.BufferedProtocol):
     """Feeds a Session with what comes in and carries out what it answers; all on the loop's thread.
 
     Attributes:
-        record: The connection's entry in the log; None: the handshake is not done.
-        session: What it says; None: the handshake is not done.
-        route: Whose plan it follows; None: the handshake is not done.
+        record: The connection's entry in the log.
+        session: What it says; None: it has ended.
+        route: Whose plan it follows.
+        bridge: What leads to its upstream; None: it is not relayed.
         handle: The connection as its user holds it, the same in a handler and in another cell.
         inbox: What its handler reads; None: it has none.
+        read: Of a relayed connection, the messages that were read last.
         wake_at: The time that the session wants to be woken at, for `Timers`.
     """
 
     __slots__ = (
-        "_aborted", "_close_in", "_close_out", "_deadline", "_early", "_ending", "_failed", "_fault", "_frames",
-        "_handshake", "_held", "_lost", "_out", "_past", "_refused", "_sends", "_tasks", "_transport", "_unread",
-        "_waits", "_write_paused", "handle", "inbox", "journal", "listener", "record", "route", "session", "wake_at",
+        "_aborted", "_close_in", "_close_out", "_deadline", "_deflates", "_ending", "_failed", "_fault", "_frames",
+        "_held", "_lost", "_out", "_past", "_relay", "_sends", "_tasks", "_transport", "_unread", "_waits",
+        "_write_paused", "bridge", "handle", "inbox", "journal", "listener", "read", "record", "route", "session",
+        "wake_at",
     )  # fmt: skip  # ten thousand of them may be open
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        transport: asyncio.Transport,
+        deadline: Deadline,
+        door: Handshake,
+        upstream: Upstream | None,
+    ) -> None:
+        assert door.route is not None
         self.listener = listener
-        self.record: ConnectionRecord | None = None
-        self.session: Session | None = None
-        self.route: Route | None = None
-        self.handle: Any = None
+        self._transport = transport
+        self._deadline = deadline
+        self.route: Route = door.route
+        plan = self.route.plan
+        self.record = door.record(
+            transport.get_extra_info("peername") or ("", 0), None if upstream is None else upstream.subprotocol
+        )
+        self._frames = FrameReader(plan.message_bytes, door.protocol)
+        self._deflates = False
+        if door.protocol is not None:
+            door.protocol.max_message_size = plan.message_bytes
+            self._deflates = bool(door.protocol.extensions)
+        self.handle: Any = listener.handle(self)
+        self.session: Session | None = Session(plan, door.identity(self.record, plan), self.route.shared, self.handle)
+        self.journal = Journal(listener.log, self.record, self.session, listener.started, listener.tap)
+        self.read: Runs | None = None
+        self.bridge: Bridge | None = None
+        if isinstance(plan.behaviour, Relay):
+            self.bridge = Bridge(self, upstream, dialed=True)
+        self.record.opened_ns = self.session.time_ns(monotonic())
+        listener.log.open(self.record)
+        text = f"GET {door.target} 101 Switching Protocols".encode()
+        relay = None if upstream is None else FORWARDED
+        self.journal.add(monotonic(), IN, HANDSHAKE, text, fault=door.fault, delay_ms=door.delay_ms, relay=relay)
         self.inbox: Inbox | None = None
         self.wake_at: float | None = None
-        self._transport: asyncio.Transport
-        self._handshake: Handshake | None = Handshake(listener)  # until it is done
-        self._frames: FrameReader  # this and the journal: from then on
-        self.journal: Journal
         self._tasks: Tasks | None = None
         self._waits = Waits(listener.loop)
         self._sends = 0
-        self._refused = False
         self._out: list[bytes | memoryview] = []
-        self._held = self._write_paused = self._unread = False
+        self._held = 0  # where too much waits
+        self._write_paused = self._unread = False
         self._aborted = self._lost = False
         self._past: tuple[Identity, dict[str, Any]]  # once it is closed
         self._close_in = self._close_out = False  # whether the close frames have their rows
         self._failed = False  # whether we failed the connection, RFC 6455 §7.1.7
         self._fault: str | None = None  # by which it ends
-        self._early = b""  # what came before the handshake was answered
+        self._relay: str | None = None  # whether the end that is said is the upstream's
         self._ending = False  # whether nothing comes after what is in `_out`
-        self._deadline: Deadline  # from its beginning on, like the transport
 
     @property
     def open(self) -> bool:
@@ -141,13 +176,15 @@ class Connection(asyncio.BufferedProtocol):
 
     # What the transport tells
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102  # asyncio.BaseProtocol's
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass of it
-        self.listener.sockets.add(self)
-        if self.listener.stopped:
-            self._transport.abort()
-        self._deadline = Deadline(self.listener.loop, self._transport)
-        self._deadline.after(self.listener.handshake_seconds, self._late)
+    def begin(self, answer: bytes, early: bytes) -> None:
+        """Answer the handshake, let the session begin, and read what came behind the handshake."""
+        self._out.append(answer)
+        self.listener.opened(self)
+        self._ask(Opened())
+        if early:
+            self._received(early)
+        else:
+            self.flush()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: D102  # asyncio.BufferedProtocol's
         return self.listener.buffer
@@ -158,41 +195,29 @@ class Connection(asyncio.BufferedProtocol):
         self._received(view if nbytes > VIEWED_READ else bytes(view))
 
     def _received(self, data: bytes | memoryview) -> None:
-        if self._handshake is not None:
-            data = self._handshake.receive(bytes(data))
-            if not self._knocked(self._handshake):
-                self._early = data
-                return
-        if data and not self._frames.ended:
+        if not self._frames.ended:
             self._frames.feed(data)
             self._read()
-        self._flush()
+        self.flush()
 
     def eof_received(self) -> None:  # noqa: D102
-        if self._handshake is not None:
-            self._handshake.end()
-            self._knocked(self._handshake)
-        else:
-            protocol = self._frames.library()
-            if not protocol.eof_sent:
-                protocol.receive_data(self._frames.rest())
-            protocol.receive_eof()
-            self._collect()
-        self._flush()
+        frames = self._frames
+        frames.confirm()
+        protocol = frames.library()
+        if not protocol.eof_sent:
+            protocol.receive_data(frames.rest())
+        protocol.receive_eof()
+        self._collect()
+        self.flush()
         self._deadline.end(self.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
         self._lost = True
         self.listener.sockets.discard(self)
         self._deadline.cancel()
-        if self._handshake is not None:
-            self._handshake.end()
-            self._handshake.gone()
-            self._knocked(self._handshake)
-        elif self.record is not None:
-            self._ended(self.record)
-            self._waits.changed()
-            self._release()
+        self._ended()
+        self._waits.changed()
+        self._release()
         self.listener.gone(self)
 
     def _release(self) -> None:
@@ -204,12 +229,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:  # noqa: D102
         self._write_paused = True
-        self._reading()
+        self.pace()
         self._tell(Paused())
 
     def resume_writing(self) -> None:  # noqa: D102
         self._write_paused = False
-        self._reading()
+        self.pace()
         self._tell(Resumed())
         self._waits.changed()
 
@@ -227,9 +252,13 @@ class Connection(asyncio.BufferedProtocol):
         return True
 
     def _tell(self, event: Event) -> None:
+        self.ask(event)
+        self.flush()
+
+    def ask(self, event: Event) -> None:
+        """Tell the session, if it has not ended; what it says is written by `flush`."""
         if self.session is not None and not self._lost:
             self._ask(event)
-            self._flush()
 
     def _ask(self, event: Event) -> None:
         """Tell the session and carry out its answer, all but the writing."""
@@ -239,7 +268,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             commands = self.session.handle(event, now)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # of the author's function, or ours: for check()
-            self.listener.failed(Failed(error if isinstance(error, Exception) else no_exit(error)), self)
+            self.listener.failed(Failed(error if isinstance(error, Exception) else no_exit(error)), self.record.number)
             self._say_close(1011, "the mock failed")
             return
         if commands:
@@ -257,7 +286,7 @@ class Connection(asyncio.BufferedProtocol):
             if self.inbox is not None:
                 self.inbox.put(command.message)
         elif isinstance(command, Failed):
-            self.listener.failed(command, self)
+            self.listener.failed(command, self.record.number)
         elif isinstance(command, Untaken):
             self.listener.untaken(command.message)
         elif isinstance(command, Came):
@@ -265,35 +294,90 @@ class Connection(asyncio.BufferedProtocol):
         elif isinstance(command, Heard):
             self.listener.arrived(command.received)
         elif isinstance(command, Reading):
-            self._held = not command.on
-            self._reading()
+            self._held = self._held & ~command.why if command.on else self._held | command.why
+            self.pace()
+        elif isinstance(command, (Forward, HangUp, Dial)):
+            self._relayed(command)
         else:
             self._do(command)
 
     def _say(self, command: SendAll | Send | Burst | Raw | Close | Drop, now: float) -> None:
         out = self._out
         if isinstance(command, Send):
-            if command.wire is None:
-                out += (head(command.opcode, len(command.payload)), command.payload)
-            else:
+            if command.wire is not None:
                 out += command.wire
+            elif self._deflates:
+                self._deflate([(command.opcode, [command.payload])])
+            else:
+                out += (head(command.opcode, len(command.payload)), command.payload)
             self.journal.sent(now, command)
         elif isinstance(command, SendAll):
-            for opcode, payloads in command.runs:
-                for payload in payloads:
-                    out += (head(opcode, len(payload)), payload)
-            self.journal.all(now, OUT, command.runs)
+            taken = self.bridge.taken_for(command.runs) if self.bridge is not None else b""
+            if self._deflates:
+                self._deflate(command.runs)
+            elif taken:
+                out.append(taken)
+            else:
+                for opcode, payloads in command.runs:
+                    for payload in payloads:
+                        out += (head(opcode, len(payload)), payload)
+            self.journal.all(now, OUT, command.runs, command.relay)
         elif isinstance(command, Burst):
-            out.append(command.frames)
+            if self._deflates:
+                program = command.program
+                for index, payload in enumerate(program.payloads(command.first, command.last), command.first):
+                    self._deflate([(program.opcode(index), [payload])])
+            else:
+                out.append(command.frames)
             self.journal.burst(now, command)
         elif isinstance(command, Raw):
             out.append(command.frames)
         elif isinstance(command, Close):
-            self._fault = command.fault
+            self._fault, self._relay = command.fault, command.relay
             self._say_close(command.code, command.reason)
         else:
-            self._fault = command.fault
+            self._fault, self._relay = command.fault, command.relay
             self._drop(reset=command.reset)
+
+    def _deflate(self, runs: Runs) -> None:
+        """Say messages compressed (RFC 7692)."""
+        extensions = self._frames.library().extensions
+        for opcode, payloads in runs:
+            for payload in payloads:
+                self._out.append(Frame(Opcode(opcode), payload).serialize(mask=False, extensions=extensions))
+
+    def _relayed(self, command: Forward | HangUp | Dial) -> None:
+        """Do something with the upstream."""
+        if isinstance(command, Dial):
+            if self.bridge is None:
+                self.bridge = Bridge(self)
+            self._frames.relayed = True
+            self.bridge.dial(command.relay)
+        elif self.bridge is not None:
+            if isinstance(command, Forward):
+                self.bridge.forward(command.runs, self._frames.taken)
+            else:
+                self._hang_up(command)
+
+    def unrelayed(self) -> None:
+        """Answer pings and the client's close frame by ourselves."""
+        self.bridge, self._frames.relayed = None, False
+
+    def _hang_up(self, command: HangUp) -> None:
+        """End the connection to the upstream as is said, or as the client's ends."""
+        bridge = self.bridge
+        assert bridge is not None
+        if command.code is not None:
+            bridge.hang_up(command.code, command.reason)
+            if self.session is not None and not self.session.relays and self._frames.last == b"":
+                self.unrelayed()  # another behaviour takes over
+            return
+        protocol = self._frames.protocol
+        closed = None if protocol is None else protocol.close_rcvd or protocol.close_sent
+        if closed is None or self._aborted:
+            bridge.hang_up(1006)
+        else:
+            bridge.hang_up(int(closed.code), closed.reason)
 
     def _do(self, command: Await | Next | Run | Halt) -> None:
         """Run, ask or cancel something of the author's."""
@@ -311,80 +395,31 @@ class Connection(asyncio.BufferedProtocol):
 
     def _hold(self, full: bool) -> None:
         self._unread = full
-        self._reading()
+        self.pace()
 
     # What comes in
-
-    def _knocked(self, door: Handshake) -> bool:
-        """Let the peer in, once the handshake says so, or log why not; return whether that need not wait."""
-        if door.wait and (door.refused or door.asked is not None):
-            wait, door.wait = door.wait, 0.0
-            self._transport.pause_reading()
-            self._deadline.after(wait, self._answer)
-            return False
-        if door.refused and not self._refused:
-            self._refused = True
-            refused(self.listener, door)
-            self._deadline.cancel()
-            if door.answer:
-                self._out.append(door.answer)
-                self._ending = door.fault == "cut_handshake"
-                self._deadline.end(self.abort)
-        elif door.asked is not None and not door.refused:
-            self._deadline.cancel()
-            self._let_in(door, door.asked)
-        self._collect()
-        return True
-
-    def _answer(self) -> None:
-        """Answer the handshake, after all."""
-        door = self._handshake
-        if door is None or self._lost:
-            return
-        self._transport.resume_reading()
-        self._knocked(door)
-        early, self._early = self._early, b""
-        if early and not door.refused:
-            self._frames.feed(early)
-            self._read()
-        self._flush()
-
-    def _let_in(self, door: Handshake, asked: Asked) -> None:
-        assert door.route is not None
-        self._handshake = None
-        self.record = record = door.record(self._transport.get_extra_info("peername") or ("", 0))
-        self.route = route = door.route
-        self._frames = FrameReader(route.plan.message_bytes, door.protocol)
-        if door.protocol is not None:
-            door.protocol.max_message_size = route.plan.message_bytes
-        elif door.answer:
-            self._out.append(door.answer)
-        self.handle = self.listener.handle(self)
-        self.session = Session(route.plan, door.identity(record, route.plan), route.shared, self.handle)
-        self.journal = Journal(self.listener.log, record, self.session, self.listener.started, self.listener.tap)
-        record.opened_ns = self.session.time_ns(monotonic())
-        self.listener.log.open(record)
-        text = f"GET {asked.target} 101 Switching Protocols".encode()
-        self.journal.add(monotonic(), IN, HANDSHAKE, text, fault=door.fault, delay_ms=door.delay_ms)
-        self._collect()
-        self.listener.opened(self)
-        self._ask(Opened())
 
     def _read(self) -> None:
         """Take the frames that came; what they are answered is in `_out`, in their order."""
         frames = self._frames
         while True:
             # Answered before anything else is looked at: that may end the connection, or be answered itself.
-            self._came(frames.ordinary())
+            runs = frames.ordinary()
+            if runs:
+                self._came(runs)
             others = frames.other() if frames.more and not frames.ended else None
             if others is None:
                 return
             for one in others:
                 opcode, data = one.opcode.value, bytes(one.data)
+                if frames.relayed and opcode & 8:
+                    self._signalled(opcode, data)
+                    continue
                 if opcode in (PING, PONG):
                     time = self.journal.add(monotonic(), IN, opcode, data)
                     self._noticed(opcode, data, time)
                 elif opcode != CLOSE:
+                    frames.taken = b""
                     self._came([(opcode, [data])])
                 if opcode == PING:
                     network = self.session.network if self.session is not None else None
@@ -394,25 +429,67 @@ class Connection(asyncio.BufferedProtocol):
                     self.journal.add(monotonic(), OUT, PONG, data, fault=fault)
             self._collect()
 
+    def _signalled(self, opcode: int, data: bytes) -> None:
+        """Pass a ping, a pong or the client's end on to the upstream, which answers it."""
+        bridge, session = self.bridge, self.session
+        if bridge is None or session is None:
+            return
+        if opcode == CLOSE:
+            close = FrameClose.parse(data)
+            self._close_in = True
+            time = self.journal.close(monotonic(), IN, int(close.code), close.reason, relay=FORWARDED)
+            self._noticed(CLOSE, data, time)
+            # What the upstream says before its answer is still for the client (RFC 6455 §5.5.1).
+            self._deadline.after(UPSTREAM_SECONDS, self._unanswered)
+            self.ask(Leaving(int(close.code), close.reason))
+            return
+        ours = opcode == PONG and self._waits.pinged_with(data)
+        fault = session.network.unanswered() if session.network is not None and opcode == PING else None
+        passed = not ours and fault is None
+        time = self.journal.add(
+            monotonic(), IN, opcode, data, fault=fault, relay=None if ours else FORWARDED if passed else DROPPED
+        )
+        self._noticed(opcode, data, time)
+        if passed:
+            bridge.signal(opcode, data)
+
+    def control(self, opcode: int, data: bytes) -> None:
+        """Send a ping or a pong of the upstream's."""
+        if self.open:
+            protocol = self._frames.library()
+            (protocol.send_ping if opcode == PING else protocol.send_pong)(data)
+            self.journal.add(monotonic(), OUT, opcode, data, relay=FORWARDED)
+            self._collect()
+
+    def _unanswered(self) -> None:
+        """Answer the client's close frame without the upstream, which takes too long."""
+        self._frames.confirm()
+        self._collect()
+        self.flush()
+        self._deadline.end(self.abort)
+
     def _noticed(self, opcode: int, data: bytes, time: int) -> None:
         """Tell those who care of a ping, a pong or the connection's end."""
         if opcode == PONG:
             self._waits.ponged(data, monotonic())
         if self.inbox is not None:
-            self.inbox.put(Message(data, opcode, connection=self.journal.record.number, time=time))
+            self.inbox.put(Message(data, opcode, connection=self.record.number, time=time))
 
     def _came(self, runs: Runs) -> None:
         """Log messages, tell the session of them, all at once, and then those who wait for one."""
-        if runs:
-            if self.session is not None and self.session.network is not None:
-                # The session tells when these have come through the network, and what is to be logged of them.
-                self._ask(Received(runs))
-                return
-            time = self.journal.all(monotonic(), IN, runs)
-            received = Received(runs, self.journal.record.number, time)
-            self._ask(received)
-            if self.listener.waiting:
-                self.listener.arrived(received)
+        session = self.session
+        if session is None:
+            return
+        self.read = runs if self._frames.relayed else None
+        if session.tells:
+            # The session says when these have come, and what is to be logged of them.
+            self._ask(Received(runs))
+            return
+        time = self.journal.all(monotonic(), IN, runs, session.relays)
+        received = Received(runs, self.record.number, time)
+        self._ask(received)
+        if self.listener.waiting:
+            self.listener.arrived(received)
 
     # What goes out
 
@@ -423,7 +500,7 @@ class Connection(asyncio.BufferedProtocol):
     def shut(self, code: int, reason: str = "") -> None:
         """Begin the closing handshake now, whatever is on its way."""
         self._say_close(code, reason)
-        self._flush()
+        self.flush()
 
     async def drained(self) -> None:
         """Return once more can be sent, and let others have their turn now and then.
@@ -437,7 +514,6 @@ class Connection(asyncio.BufferedProtocol):
         while self.open and (self._write_paused or self.full):
             await self._waits.change()
         if not self.open:
-            assert self.record is not None
             raise ConnectionClosedError(f"connection {self.record.number} is closed")
 
     async def ended(self) -> None:
@@ -452,14 +528,15 @@ class Connection(asyncio.BufferedProtocol):
         now = monotonic()
         waiting = self._waits.pinged(payload, now)
         self._frames.library().send_ping(payload)
-        self.journal.add(now, OUT, PING, payload)
+        self.journal.add(now, OUT, PING, payload, relay=INJECTED if self.session and self.session.relays else None)
         self._collect()
-        self._flush()
+        self.flush()
         return waiting
 
     def _say_close(self, code: int, reason: str) -> None:
         if self.open:
-            self._frames.library().send_close(code, reason)
+            self._frames.library().send_close(None if code == 1005 else code, reason)
+            self._frames.confirm()
             self._collect()
             self._deadline.end(self.abort)
 
@@ -473,7 +550,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _drop(self, *, reset: bool = False) -> None:
         """End the TCP connection without a close frame, after what was sent before; `reset`: with an RST, at once."""
-        self._flush()
+        self.flush()
         self._aborted = True
         if reset:
             reset_on_close(self._transport.get_extra_info("socket").fileno())
@@ -484,7 +561,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _collect(self) -> None:
         """Take over what the protocol has to say, and log the close frames."""
-        protocol = self._frames.protocol if self._handshake is None else self._handshake.protocol
+        protocol = self._frames.protocol
         if protocol is None:
             return
         network = self.session.network if self.session is not None else None
@@ -506,11 +583,14 @@ class Connection(asyncio.BufferedProtocol):
             self._close_out = True
             self._failed = self._ending and received is None
             slow = "slow_close" if network is not None and network.slow_close() else None
-            self.journal.close(monotonic(), OUT, sent.code, sent.reason, self._fault or silent or slow)
+            fault = self._fault or silent or slow
+            self.journal.close(monotonic(), OUT, sent.code, sent.reason, fault, self._relay)
             self._end()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Write what the session and the protocol have to say, as one write."""
+        if self.bridge is not None:
+            self.bridge.write()
         out, self._out = self._out, []
         if self._lost or self._transport.is_closing():
             return
@@ -527,14 +607,14 @@ class Connection(asyncio.BufferedProtocol):
             lingers = network.slow_close() if network is not None and not self.listener.stopped else 0.0
             if lingers:
                 self._deadline.linger(lingers)
-                self.listener.loop.call_later(lingers, self._hang_up)
+                self.listener.loop.call_later(lingers, self._say_no_more)
                 return
-            self._hang_up()
+            self._say_no_more()
 
-    def _hang_up(self) -> None:
-        """End our half of the TCP connection: all is said."""
+    def _say_no_more(self) -> None:
+        """End our half of the TCP connection."""
         if not self._lost and not self._transport.is_closing():
-            self._reading()
+            self.pace()
             if self._transport.can_write_eof():
                 # Not close(): with unread bytes the kernel would send a reset, which may overtake our close frame.
                 self._transport.write_eof()
@@ -542,11 +622,20 @@ class Connection(asyncio.BufferedProtocol):
             else:
                 self._transport.close()
 
-    def _reading(self) -> None:
+    @property
+    def takes(self) -> bool:
+        """Whether the client takes what it is sent."""
+        return not (self._held or self._write_paused)
+
+    def pace(self) -> None:
         """Read only while the session takes messages and the peer takes ours; and what ends the connection."""
+        bridge = self.bridge
+        if bridge is not None:
+            bridge.read(on=self.takes or self._lost)
         if self._lost or self._transport.is_closing():
             return
-        if self.session is not None and (self._held or self._write_paused or self._unread) and self._frames.open:
+        full = self._held or self._write_paused or self._unread or (bridge is not None and bridge.full)
+        if self.session is not None and full and self._frames.open:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
@@ -564,23 +653,21 @@ class Connection(asyncio.BufferedProtocol):
             self.inbox.end()
         self._waits.ended()
 
-    def _ended(self, record: ConnectionRecord) -> None:
+    def _ended(self) -> None:
         """Log the end of the TCP connection."""
+        self._frames.confirm()
         protocol = self._frames.protocol
         closed = None if protocol is None else protocol.close_sent if self._failed else protocol.close_rcvd
         if closed is None:
-            time = self.journal.add(monotonic(), OUT if self._aborted else IN, ABORT, fault=self._fault)
+            way = OUT if self._aborted else IN
+            time = self.journal.add(monotonic(), way, ABORT, fault=self._fault, relay=self._relay)
             self._noticed(ABORT, b"", time)
         self._end()
+        if self.bridge is not None:
+            self.bridge.end()
+        record = self.record
         record.close_code, record.close_reason = (1006, "") if closed is None else (closed.code, closed.reason)
         record.closed_ns = self.journal.session.time_ns(monotonic())
-
-    def _late(self) -> None:
-        """End a TCP connection that sent no handshake in time."""
-        if self._handshake is not None:
-            self._handshake.late()
-            self._knocked(self._handshake)
-        self._transport.abort()
 
     async def cancel(self, seconds: float) -> None:
         """Cancel what still runs of the author's, and give it so long to end."""
@@ -589,9 +676,4 @@ class Connection(asyncio.BufferedProtocol):
 
     def forget(self) -> None:
         """In a forked child: give the socket's descriptor back without a word to the peer, who is the parent's."""
-        facade = self._transport.get_extra_info("socket")
-        own = getattr(facade, "_sock", None)  # asyncio's: it would close the number again when it is collected
-        number = own.detach() if own is not None else facade.fileno() if facade is not None else -1
-        if number != -1:
-            with suppress(OSError):
-                os.close(number)
+        give_back(self._transport)

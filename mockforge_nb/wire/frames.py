@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import codecs
 
-from websockets.frames import Frame, Opcode
-from websockets.protocol import OPEN, SERVER, Protocol
+from websockets.exceptions import ProtocolError
+from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import CLIENT, OPEN, SERVER, Protocol
 
 from mockforge_nb.core.events import Runs
-from mockforge_nb.core.message import BINARY, TEXT
+from mockforge_nb.core.message import BINARY, CLOSE, TEXT
 
 from .request import SILENT
 
@@ -23,6 +24,8 @@ VIEWED = 1024
 
 WHOLE_TEXT = 0x80 | TEXT
 WHOLE_BINARY = 0x80 | BINARY
+CONTROL = (0x88, 0x89, 0x8A)
+"""How a close frame, a ping and a pong begin."""
 
 _utf8 = codecs.getincrementaldecoder("utf-8")
 
@@ -34,15 +37,32 @@ class FrameReader:
     comes (control frames, fragments, anything malformed) is for `websockets`, the authority on the protocol. It is
     given one whole frame at a time, so that what it answers stands between the right messages.
 
+    Of a connection that is relayed, pings, pongs and the close frame are for the other side to answer: they are handed
+    out, and nothing answers them here.
+
     Args:
         most: The largest message, in bytes.
         protocol: Who reads the frames that are not ordinary; None: it is made when there are some.
+        masked: Whether the peer masks its frames, as a client does (RFC 6455 §5.3).
+
+    Attributes:
+        protocol: As given, or as made.
+        relayed: Whether the connection is relayed.
+        taken: Of a relayed one, the bytes of the messages that `ordinary` returned last.
+        last: Of a relayed one, the close frame that came, which nobody has answered; nothing is read behind it.
     """
 
-    __slots__ = ("_buffer", "_decoder", "_fresh", "_joined", "_most", "_need", "_opcode", "protocol")
+    __slots__ = (
+        "_buffer", "_decoder", "_fresh", "_joined", "_marked", "_mask", "_most", "_need", "_opcode", "last",
+        "protocol", "relayed", "taken",
+    )  # fmt: skip
 
-    def __init__(self, most: int, protocol: Protocol | None = None) -> None:
+    def __init__(self, most: int, protocol: Protocol | None = None, *, masked: bool = True) -> None:
         self.protocol = protocol
+        self.relayed = False
+        self.taken: bytes | bytearray | memoryview = b""
+        self.last = b""
+        self._mask, self._marked = (4, 128) if masked else (0, 0)
         self._most = most
         self._buffer = bytearray()  # what is kept of earlier reads
         self._fresh: bytes | memoryview = b""  # what just came, if nothing is kept
@@ -55,7 +75,8 @@ class FrameReader:
     def library(self) -> Protocol:
         """Return the protocol, for what is not ordinary; most connections need it at their end alone."""
         if self.protocol is None:
-            self.protocol = Protocol(SERVER, state=OPEN, max_size=self._most, logger=SILENT)
+            side = SERVER if self._mask else CLIENT
+            self.protocol = Protocol(side, state=OPEN, max_size=self._most, logger=SILENT)
         return self.protocol
 
     @property
@@ -66,7 +87,7 @@ class FrameReader:
     @property
     def ended(self) -> bool:
         """Whether nothing more is read."""
-        return self.protocol is not None and self.protocol.eof_sent
+        return (self.protocol is not None and self.protocol.eof_sent) or bool(self.last)
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take what was read from the socket; `ordinary` or `other` is called before it is overwritten."""
@@ -104,23 +125,29 @@ class FrameReader:
             return found
         at = last = 0
         payloads: list[bytes] = []
-        while end - at >= 6:
-            opening, size = buffer[at], buffer[at + 1] - 128
-            start = at + 6
-            if (opening != WHOLE_TEXT and opening != WHOLE_BINARY) or size < 0:
+        mask, marked = self._mask, self._marked
+        header = 2 + mask
+        while end - at >= header:
+            opening, size = buffer[at], buffer[at + 1] ^ marked
+            start = at + header
+            if (opening != WHOLE_TEXT and opening != WHOLE_BINARY) or size > 127:
                 break
             if size > 125:
                 start += 2 if size == 126 else 8
                 if start > end:
                     break
-                size = int.from_bytes(buffer[at + 2 : start - 4], "big")
+                size = int.from_bytes(buffer[at + 2 : start - mask], "big")
             stop = start + size
             if stop > end or size > self._most:
                 break
             # A slice copies; of a large payload that costs more than a view of it.
-            payload = apply_mask(
-                buffer[start:stop] if size < VIEWED else memoryview(buffer)[start:stop],
-                bytes(buffer[start - 4 : start]),
+            payload = (
+                apply_mask(
+                    buffer[start:stop] if size < VIEWED else memoryview(buffer)[start:stop],
+                    bytes(buffer[start - 4 : start]),
+                )
+                if mask
+                else bytes(buffer[start:stop] if size < VIEWED else memoryview(buffer)[start:stop])
             )
             if opening == WHOLE_TEXT and not payload.isascii() and not _is_utf8(payload):
                 break
@@ -129,6 +156,8 @@ class FrameReader:
                 found.append((opening & 15, payloads))
             payloads.append(payload)
             at = stop
+        if self.relayed and at:
+            self.taken = buffer if at == end and fresh else bytes(memoryview(buffer)[:at])
         if fresh:
             self._fresh = b""
             if at < end:
@@ -148,6 +177,10 @@ class FrameReader:
         data = self._whole()
         if data is None:
             return None
+        if self.relayed and self.open:
+            control = self._control(data)
+            if control is not None:
+                return [control]
         protocol = self.library()
         if data[0] & 15 == Opcode.CLOSE:
             # It may stand between fragments (RFC 6455 §5.4), which the protocol takes for an error.
@@ -155,6 +188,32 @@ class FrameReader:
         protocol.receive_data(data)
         frames = (one for one in protocol.events_received() if isinstance(one, Frame))
         return [whole for one in frames if (whole := self._join(one)) is not None]
+
+    def _control(self, data: bytes) -> Frame | None:
+        """Return a frame if it is a control frame as RFC 6455 §5.5 wants it, which the other side answers."""
+        size = data[1] ^ self._marked
+        if data[0] not in CONTROL or size > 125 or len(data) != 2 + self._mask + size:
+            return None
+        payload = data[2 + self._mask :]
+        if self._mask:
+            payload = apply_mask(payload, data[2:6])
+        if data[0] & 15 == CLOSE:
+            try:
+                Close.parse(payload)
+            except (ProtocolError, UnicodeDecodeError):
+                return None
+            self.last = data
+            self._buffer.clear()
+        return Frame(Opcode(data[0] & 15), payload)
+
+    def confirm(self) -> None:
+        """Let the protocol have the close frame that came, after all: it answers it unless it sent one itself."""
+        last, self.last = self.last, b""
+        if last:
+            protocol = self.library()
+            protocol.current_size = None
+            protocol.receive_data(last)
+            protocol.events_received()
 
     def _whole(self) -> bytes | None:
         """Take the frame at the front; None: it is not whole.
@@ -166,13 +225,13 @@ class FrameReader:
         if end < max(2, self._need):
             return None
         size = buffer[1] & 127
-        header = 6 if size < 126 else 8 if size == 126 else 14
-        if buffer[0] & 15 not in OPCODES or buffer[1] < 128:
+        header = 2 + self._mask + (0 if size < 126 else 2 if size == 126 else 8)
+        if buffer[0] & 15 not in OPCODES or buffer[1] & 128 != self._marked:
             return self.rest()
         if size > 125:
-            if end < header - 4:
+            if end < header - self._mask:
                 return None
-            size = int.from_bytes(buffer[2 : header - 4], "big")
+            size = int.from_bytes(buffer[2 : header - self._mask], "big")
         if size > self._most:
             return self.rest()
         self._need = header + size

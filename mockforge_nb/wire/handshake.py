@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.utils import accept_key
@@ -32,7 +34,7 @@ class Handshake:
 
     Attributes:
         protocol: What `websockets` made of it; None: it was ordinary.
-        answer: What an ordinary one is answered.
+        answer: What a refused one is answered where that is not for the protocol to say.
         asked: The request, once it is whole and one of HTTP.
         route: Whose plan the connection will follow, and `params`, its path's parameters; None: there is none.
         refused: Why there is no connection, in a line for the traffic; empty: it is not refused.
@@ -41,12 +43,14 @@ class Handshake:
     """
 
     __slots__ = (
-        "_listener", "_tail", "answer", "asked", "delay_ms", "fault", "params", "protocol", "refused", "route", "wait",
+        "_listener", "_response", "_tail", "answer", "asked", "delay_ms", "fault", "params", "protocol", "refused",
+        "route", "wait",
     )  # fmt: skip
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._tail: bytes | None = None  # the last bytes that came; None: nothing did
+        self._response: bytes | Response = b""  # what lets the peer in
         self.protocol: ServerProtocol | None = None
         self.answer = b""
         self.asked: Asked | None = None
@@ -87,11 +91,23 @@ class Handshake:
     def _let_in(self, asked: Asked, answer: bytes) -> bool:
         """Answer an ordinary request, if there is a plan and a place for it; return whether there is."""
         found = self._listener.routes.find(asked.path)
-        if found is None or self._listener.full() or found[0].plan.conditions.knocking:
+        if found is None or self._listener.full() or found[0].plan.conditions.knocking or found[0].plan.compression:
             return False
         self.asked, (self.route, self.params) = asked, found
-        self.answer = answer
+        self._response = answer
         return True
+
+    def accept(self, more: Sequence[tuple[str, str]] = ()) -> bytes:
+        """Return the response that lets the peer in, with more headers."""
+        data = self._response
+        if isinstance(data, Response):
+            assert self.protocol is not None
+            self.protocol.send_response(data)
+            data = b"".join(self.protocol.data_to_send())
+        if more:
+            lines = "".join(f"{name}: {value}\r\n" for name, value in more)
+            data = data[:-2] + lines.encode(errors="surrogateescape") + data[-2:]
+        return data
 
     def _server(self) -> ServerProtocol:
         """Return the protocol that judges requests."""
@@ -124,6 +140,8 @@ class Handshake:
             self._refuse(HTTPStatus.NOT_FOUND, listener.routes.missing(asked.path))
             return
         self.route, self.params = found
+        if self.route.plan.compression:
+            protocol.available_extensions = [ServerPerMessageDeflateFactory()]
         response = protocol.accept(request)
         if response.status_code == 101 and listener.full():
             busy = f"This mock takes {listener.most} connections, and they are open."
@@ -131,9 +149,10 @@ class Handshake:
             return
         if response.status_code == 101 and self.route.plan.conditions.knocking:
             response = self._struck(protocol, response, asked, self.route)
-        if not self.answer:
+        if response.status_code == 101:
+            self._response = response
+        else:
             protocol.send_response(response)
-        if response.status_code != 101:
             self.refused = f"{request.method} {request.path} {response.status_code} {response.reason_phrase}"
         # It is in the record; the protocol's parser would hold it as long as the connection lives.
         request.headers.clear()
@@ -143,6 +162,12 @@ class Handshake:
         protocol.send_response(protocol.reject(status, f"{text}\n"))
         asked = self.asked
         self.refused = text if asked is None else f"GET {asked.target} {status.value} {status.phrase}"
+
+    def refuse(self, response: Response, why: str) -> None:
+        """Refuse the peer after all, as the upstream did or because there is none."""
+        assert self.asked is not None
+        self._server().send_response(response)
+        self.refused = f"GET {self.asked.target} {response.status_code} {response.reason_phrase}: {why}"
 
     def _struck(self, protocol: ServerProtocol, response: Response, asked: Asked, route: Route) -> Response:
         """Return what the network makes of the answer that lets a peer in."""
@@ -184,12 +209,24 @@ class Handshake:
     # Who was let in
 
     @property
+    def target(self) -> str:
+        """The path and query that were asked for."""
+        return self.asked.target if self.asked is not None else ""
+
+    def visitor(self) -> Identity:
+        """Return who asks, for who finds an upstream for it."""
+        asked = self.asked
+        assert asked is not None
+        query = asked.target.partition("?")[2]
+        return Identity(0, asked.path, 0, self.params, query, asked.headers)
+
+    @property
     def path(self) -> str:
         """The request's path; empty: there was none."""
         return self.asked.path if self.asked is not None else ""
 
-    def record(self, peer: tuple[Any, ...]) -> ConnectionRecord:
-        """Return the log's entry of the connection."""
+    def record(self, peer: tuple[Any, ...], subprotocol: str | None = None) -> ConnectionRecord:
+        """Return the log's entry of a connection."""
         asked = self.asked
         assert asked is not None
         host, port = peer[:2]
@@ -199,6 +236,7 @@ class Handshake:
             query=asked.target.partition("?")[2],
             headers=asked.headers,
             subprotocols=asked.subprotocols,
+            subprotocol=subprotocol,
             remote=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         )
 

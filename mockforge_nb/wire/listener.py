@@ -22,13 +22,16 @@ from mockforge_nb.core.journal import Tap
 from mockforge_nb.core.knock import Knock, knock
 from mockforge_nb.core.log import Log
 from mockforge_nb.core.message import Message
+from mockforge_nb.core.plan import Relay
 from mockforge_nb.core.rooms import Rooms
 from mockforge_nb.core.routes import Route, Routes
 from mockforge_nb.errors import AuthorError, BindError
 
 from .connection import Connection
 from .courtesy import Courtesy
+from .door import Door
 from .timers import Timers
+from .upstream import Upstream
 
 BACKLOG = 4096
 FREE_PORT_TRIES = 10
@@ -159,9 +162,9 @@ class Listener:
         handshake_seconds: float = 10.0,
         most: int | None = None,
     ) -> None:
-        self.routes = routes
         self.seed = seed
         self.log = log
+        self.routes = self._take(routes)
         self.handle = handle
         self.clock_ns = clock_ns
         self.handshake_seconds = handshake_seconds
@@ -175,7 +178,8 @@ class Listener:
         self.not_taken_count = 0
         self.rooms: Rooms[Connection] = Rooms()
         self.connections: list[Connection] = []
-        self.sockets: set[Connection] = set()
+        self.sockets: set[Door | Connection] = set()
+        self.upstreams: set[Upstream] = set()
         self.buffer = memoryview(bytearray(READ_BYTES))
         self.listening: list[socket.socket] = []
         self.waiting: list[Waiter] = []
@@ -199,7 +203,7 @@ class Listener:
     async def _listen(self, host: str, port: int) -> int:
         self.listening = bind(host, port)
         for one in self.listening:
-            self._servers.append(await self.loop.create_server(lambda: Connection(self), sock=one, backlog=BACKLOG))
+            self._servers.append(await self.loop.create_server(lambda: Door(self), sock=one, backlog=BACKLOG))
         return int(self.listening[0].getsockname()[1])
 
     async def stop(self, code: int = 1001, reason: str = "") -> None:
@@ -208,13 +212,13 @@ class Listener:
         for server in self._servers:
             server.close()
         for connection in list(self.sockets):
-            if connection.open:
+            if isinstance(connection, Door):
+                connection.abort()
+            elif connection.open:
                 connection.shut(code, reason)
-            elif connection.record is None:
-                connection.abort()
         if not await self._empty():
-            for connection in list(self.sockets):
-                connection.abort()
+            for each in [*self.sockets, *self.upstreams]:
+                each.abort()
             await self._empty()
         await asyncio.gather(*(each.cancel(STOP_SECONDS) for each in self.connections if each.busy))
         self.timers.close()
@@ -223,11 +227,11 @@ class Listener:
 
     async def _empty(self) -> bool:
         """Wait until no socket is open; return whether that came true in time."""
-        if self.sockets:
+        if self.sockets or self.upstreams:
             self._emptied.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._emptied.wait(), STOP_SECONDS)
-        return not self.sockets
+        return not (self.sockets or self.upstreams)
 
     def forget(self) -> None:
         """In a forked child: close the descriptors, so that the parent alone holds the port."""
@@ -235,8 +239,8 @@ class Listener:
             # Not close(): uvloop holds a socket that it serves, and would keep the descriptor open.
             if one.fileno() != -1:
                 os.close(one.detach())
-        for connection in self.sockets:
-            connection.forget()
+        for each in [*self.sockets, *self.upstreams]:
+            each.forget()
 
     # What a connection asks and tells
 
@@ -248,7 +252,7 @@ class Listener:
         """Return whether as many connections are open as may be."""
         if self.most is None or len(self.sockets) <= self.most:  # who asks has a socket, too
             return False
-        return sum(each.open for each in self.sockets) >= self.most
+        return sum(each.open or (isinstance(each, Door) and each.entering) for each in self.sockets) >= self.most
 
     def next_number(self) -> int:
         """Return the number of the next connection, from 1."""
@@ -270,10 +274,11 @@ class Listener:
         self.connections.append(connection)
         self._offer(self.waiting_for_connections, connection)
 
-    def gone(self, connection: Connection) -> None:
+    def gone(self, one: Door | Connection | Upstream) -> None:
         """Take note that a socket is closed."""
-        self.rooms.gone(connection)
-        if not self.sockets:
+        if isinstance(one, Connection):
+            self.rooms.gone(one)
+        if not (self.sockets or self.upstreams):
             self._emptied.set()
 
     def arrived(self, received: Received) -> None:
@@ -287,9 +292,8 @@ class Listener:
             if waiter.future.done():
                 waiters.remove(waiter)
 
-    def failed(self, failure: Failed, connection: Connection) -> None:
-        """Keep an author's error for `check()`."""
-        number = connection.record.number if connection.record is not None else 0
+    def failed(self, failure: Failed, number: int = 0) -> None:
+        """Keep an author's error for `check()`; `number` is its connection's, 0: it was not open yet."""
         kept = AuthorError(failure.error, number, failure.step, failure.rule)
         kept.error.__notes__ = [kept.place]
         self.errors.append(kept)
@@ -337,9 +341,9 @@ class Listener:
 
         A connection whose path is not served any more is closed with 1001.
         """
-        self.routes = routes
+        self.routes = self._take(routes)
         for connection in list(self.connections):
-            if connection.record is None or not connection.open:
+            if not connection.open:
                 continue
             found = routes.find(connection.record.path)
             if found is None:
@@ -348,11 +352,15 @@ class Listener:
                 connection.route = found[0]
                 connection.tell(Updated(found[0].plan, found[0].shared, found[1], running))
 
+    def _take(self, routes: Routes) -> Routes:
+        self.log.relays = self.log.relays or any(isinstance(route.plan.behaviour, Relay) for route in routes)
+        return routes
+
     def change(self, routes: Routes) -> None:
         """Let the same plans have other networks, on the connections that are there and on new ones."""
         self.routes = routes
         for connection in list(self.connections):
-            if connection.record is None or not connection.open:
+            if not connection.open:
                 continue
             found = routes.find(connection.record.path)
             if found is not None:
@@ -364,8 +372,8 @@ class Listener:
         for server in self._servers:
             server.close()
         self._servers.clear()
-        for connection in list(self.sockets):
-            connection.abort()
+        for each in [*self.sockets, *self.upstreams]:
+            each.abort()
         await self._empty()
 
     async def up(self, host: str, port: int) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import struct
+from contextlib import suppress
 
 
 def reset_on_close(descriptor: int) -> None:
@@ -16,3 +18,13 @@ def reset_on_close(descriptor: int) -> None:
     one = socket.socket(fileno=os.dup(descriptor))
     with one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def give_back(transport: asyncio.Transport) -> None:
+    """In a forked child: give a socket's descriptor back without a word to the peer, who is the parent's."""
+    facade = transport.get_extra_info("socket")
+    own = getattr(facade, "_sock", None)  # asyncio's: it would close the number again when it is collected
+    number = own.detach() if own is not None else facade.fileno() if facade is not None else -1
+    if number != -1:
+        with suppress(OSError):
+            os.close(number)

@@ -38,6 +38,10 @@ class Waits:
         self._pings[payload] = (now, waiting)
         return waiting
 
+    def pinged_with(self, payload: bytes) -> bool:
+        """Return whether somebody waits for the pong with this payload."""
+        return payload in self._pings
+
     def ponged(self, payload: bytes, now: float) -> None:
         """Take note of a pong, which answers all pings before its own, too (RFC 6455 §5.5.3)."""
         if payload not in self._pings:

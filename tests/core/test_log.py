@@ -55,7 +55,7 @@ def test_a_row_is_packed_as_its_fields_say() -> None:
     assert one["delay"] != one["delay"]
     assert (two["step"], two["rule"], two["due"], two["delay"]) == (3, 4, 1.5, 2.5)
     assert log.origins[two["origin"]] is second
-    assert log.rows.extras[two["extra"]] == ("drop", (1001, "bye"))
+    assert log.rows.extras[two["extra"]] == ("drop", (1001, "bye"), None)
     assert payloads == b"abc"
 
 

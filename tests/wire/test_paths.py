@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from mockforge_nb import Mock, MockServer, stop_all
 from mockforge_nb.wire.connection import Connection
+from mockforge_nb.wire.door import Door
 from mockforge_nb.wire.frames import FrameReader
 
 from .raw import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_frame, frame, request
@@ -30,6 +31,10 @@ class Kept(asyncio.Transport):
         super().__init__({"peername": ("127.0.0.1", 1)})
         self.written = b""
         self.ended = False
+        self.protocol: asyncio.BaseProtocol | None = None
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
 
     def write(self, data: Any) -> None:
         self.written += bytes(data)
@@ -78,9 +83,11 @@ def played(server: MockServer, reader: type[FrameReader], pieces: list[bytes]) -
     """Return what a connection is sent, and its log: what came and what left, each in its order."""
 
     def play() -> tuple[bytes, int]:
-        connection, transport = Connection(server.listener), Kept()
-        connection.connection_made(transport)
-        give(connection, request())
+        door, transport = Door(server.listener), Kept()
+        door.connection_made(transport)
+        give(door, request())
+        connection = transport.protocol
+        assert isinstance(connection, Connection)
         connection._frames = reader(MOST)
         head = len(transport.written)
         for piece in pieces:
@@ -88,7 +95,6 @@ def played(server: MockServer, reader: type[FrameReader], pieces: list[bytes]) -
         if not transport.ended:
             connection.eof_received()
         connection.connection_lost(None)
-        assert connection.record is not None
         return transport.written[head:], connection.record.number
 
     written, number = server.call(play)
@@ -100,7 +106,7 @@ def played(server: MockServer, reader: type[FrameReader], pieces: list[bytes]) -
     return written, came, left
 
 
-def give(connection: Connection, data: bytes) -> None:
+def give(connection: asyncio.BufferedProtocol, data: bytes) -> None:
     """Let the transport have read `data`."""
     buffer = connection.get_buffer(len(data))
     buffer[: len(data)] = data

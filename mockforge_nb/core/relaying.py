@@ -1,0 +1,246 @@
+"""What a proxy does with one connection's messages: each direction in its order, whatever is made of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from mockforge_nb.errors import OptionError
+
+from .events import LANES, Await, Came, Close, Command, Drop, Forward, HangUp, Heard, Hung, Leaving, Reading, Received
+from .events import Send as Row
+from .log import CHANGED, DROPPED, FORWARDED, INJECTED
+from .message import Message, encoded
+from .outbox import Outbox
+from .plan import Relay
+from .rules import Call, Connected
+
+MOST_WAITING: Final = 1024
+"""How many messages may wait in a direction for an awaited `transform`, before nothing more is read."""
+
+Item: TypeAlias = Row | Leaving | Hung
+"""A message with what the network did to it, or the end of what comes."""
+
+
+@dataclass(slots=True, eq=False)
+class Asked:
+    """A message whose `transform` is awaited: the key of its `Await`."""
+
+    lane: Lane
+    row: Row
+    message: Message
+
+
+class Lane:
+    """One direction.
+
+    Args:
+        direction: ``"in"`` to the upstream, ``"out"`` to the client.
+        call: What is made of each message; None: nothing.
+
+    Attributes:
+        waiting: What came after a message whose `transform` is awaited, or before the upstream was there.
+        asked: That message.
+        shut: Whether the upstream it leads to is not there yet.
+    """
+
+    __slots__ = ("asked", "call", "direction", "shut", "waiting")
+
+    def __init__(self, direction: str, call: Call | None) -> None:
+        self.direction = direction
+        self.call = call
+        self.waiting: deque[Item] = deque()
+        self.asked: Asked | None = None
+        self.shut = direction == "in"
+
+    @property
+    def free(self) -> bool:
+        """Whether what comes now is next."""
+        return self.asked is None and not self.shut and not self.waiting
+
+
+class Relaying:
+    """A connection's relay.
+
+    Args:
+        relay: What it does.
+        outbox: Where the client's messages leave.
+        connection: What `transform` is given for the connection.
+
+    Attributes:
+        relay: As given.
+        ended: How the upstream ended, once all that it said before is on its way to the client.
+    """
+
+    __slots__ = ("_connection", "_held", "_into", "_out", "_outbox", "ended", "relay")
+
+    def __init__(self, relay: Relay, outbox: Outbox, connection: Connected | None) -> None:
+        self.relay = relay
+        self._outbox = outbox
+        self._connection = connection
+        self._into = Lane("in", relay.into)
+        self._out = Lane("out", relay.out)
+        self._held = False
+        self.ended: Hung | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether the client's messages are passed on as they come, all of them."""
+        return self.relay.only is None and self._into.call is None and self._into.free
+
+    @property
+    def plain_out(self) -> bool:
+        """Whether the upstream's are."""
+        return self._out.call is None and self._out.free
+
+    # What comes
+
+    def joined(self, now: float, out: list[Command]) -> None:
+        """Take note that the upstream is there, and pass on what waited for it."""
+        self._into.shut = False
+        self._drain(self._into, now, out)
+
+    def take(self, row: Row, now: float, out: list[Command]) -> None:
+        """Pass on a message of the client's."""
+        self._offer(self._into, row, now, out)
+
+    def leave(self, event: Leaving, now: float, out: list[Command]) -> None:
+        """Let the client's end follow its messages."""
+        self._offer(self._into, event, now, out)
+
+    def spoke(self, received: Received, now: float, out: list[Command]) -> None:
+        """Pass on what the upstream said."""
+        for opcode, payloads in received.runs:
+            for payload in payloads:
+                self._offer(self._out, Row(opcode, payload), now, out)
+
+    def hung(self, event: Hung, now: float, out: list[Command]) -> None:
+        """Let the upstream's end follow its messages."""
+        self._offer(self._out, event, now, out)
+
+    def inject(self, opcode: int, payload: bytes, out: list[Command]) -> None:
+        """Say something to the upstream that the client did not."""
+        out += (Came(Row(opcode, payload, relay=INJECTED)), Forward([(opcode, [payload])]))
+
+    def returned(self, asked: Asked, value: Any, now: float, out: list[Command]) -> None:
+        """Go on with what an awaited `transform` made of a message."""
+        lane = asked.lane
+        if lane.asked is asked:
+            lane.asked = None
+            try:
+                self._settle(lane, asked.row, asked.message, value, now, out)
+            except OptionError as error:
+                self.fail(error, now, out)
+            self._drain(lane, now, out)
+
+    def fail(self, error: Exception, now: float, out: list[Command]) -> None:
+        """End the connection by what a `transform` raised; nothing that waits is passed on."""
+        for lane in (self._into, self._out):
+            lane.waiting.clear()
+            lane.asked = None
+        self._outbox.fail(error, now, out)
+
+    # One after the other
+
+    def _offer(self, lane: Lane, item: Item, now: float, out: list[Command]) -> None:
+        if lane.free:
+            self._pass(lane, item, now, out)
+            return
+        lane.waiting.append(item)
+        if not self._held and len(lane.waiting) >= MOST_WAITING:
+            self._held = True
+            out.append(Reading(on=False, why=LANES))
+
+    def _drain(self, lane: Lane, now: float, out: list[Command]) -> None:
+        while lane.waiting and lane.asked is None:
+            self._pass(lane, lane.waiting.popleft(), now, out)
+        if self._held and max(len(self._into.waiting), len(self._out.waiting)) <= MOST_WAITING // 2:
+            self._held = False
+            out.append(Reading(on=True, why=LANES))
+
+    def _pass(self, lane: Lane, item: Item, now: float, out: list[Command]) -> None:
+        if isinstance(item, Leaving):
+            out.append(HangUp(item.code, item.reason))
+        elif isinstance(item, Hung):
+            self.ended = item
+        elif lane.call is None:
+            self._emit(lane, item, FORWARDED, Message(item.payload, item.opcode), now, out)
+        else:
+            message = Message(item.payload, item.opcode, connection=self._connection.number if self._connection else 0)
+            message.direction = lane.direction
+            try:
+                value = lane.call(message, self._connection)
+                if inspect.isawaitable(value):
+                    lane.asked = Asked(lane, item, message)
+                    out.append(Await(value, lane.asked))
+                else:
+                    self._settle(lane, item, message, value, now, out)
+            except Exception as error:  # noqa: BLE001  # the author's
+                self.fail(error, now, out)
+
+    def _settle(self, lane: Lane, row: Row, message: Message, value: Any, now: float, out: list[Command]) -> None:
+        """Do with a message what its `transform` says.
+
+        Raises:
+            OptionError: That has no form on the wire.
+        """
+        made = [_message(one) for one in (value if isinstance(value, (list, tuple)) else [value]) if one is not None]
+        through = next((one for one in made if one is message or one == message), None)
+        messages = [one for one in made if isinstance(one, Message)]
+        if not messages:
+            self._emit(lane, row, DROPPED, message, now, out)
+        for one in made:
+            if not isinstance(one, Message):
+                self._outbox.close(one, now, out)
+                return
+            if one is through:
+                self._emit(lane, row, FORWARDED, one, now, out)
+            elif through is None and one is messages[0]:
+                self._emit(lane, row, CHANGED, one, now, out, message)
+            else:
+                self._emit(lane, Row(0, b""), INJECTED, one, now, out)
+
+    def _emit(
+        self,
+        lane: Lane,
+        row: Row,
+        fate: str,
+        message: Message,
+        now: float,
+        out: list[Command],
+        original: Message | None = None,
+    ) -> None:
+        """Send a message on, and log what became of it."""
+        made = Row(
+            message.opcode, message.payload, delay_ms=row.delay_ms, fault=row.fault, relay=fate, original=original
+        )
+        if lane is self._out:
+            if fate == DROPPED:
+                out.append(Came(made, client=False))
+            else:
+                self._outbox.offer(made, now, out)
+            return
+        out.append(Came(made))
+        if fate != INJECTED:
+            out.append(self.heard(original or message))
+        if fate != DROPPED:
+            out.append(Forward([(message.opcode, [message.payload])]))
+
+    def heard(self, message: Message) -> Heard:
+        """Return what tells those who wait for messages of one of the client's."""
+        number = self._connection.number if self._connection is not None else 0
+        return Heard(Received([(message.opcode, [message.payload])], number))
+
+
+def _message(value: object) -> Message | Close | Drop:
+    """Return what a `transform` returned, as a message or the connection's end.
+
+    Raises:
+        OptionError: It has no form on the wire.
+    """
+    if isinstance(value, (Message, Close, Drop)):
+        return value
+    opcode, payload = encoded(value, "proxy(transform=)")
+    return Message(payload, opcode)

@@ -1,0 +1,241 @@
+"""What an author says of a proxy, to a Relay of the core: for `Mock.proxy`."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from .core.match import pattern
+from .core.plan import Relay, Upstream
+from .core.routes import PathPattern
+from .core.rules import Call
+from .core.units import seconds
+from .errors import OptionError, ProxyError
+
+if TYPE_CHECKING:
+    from .connections import Request
+    from .core.identity import Identity
+
+_PARAMETER = re.compile(r"\{([A-Za-z_]\w*)\}")
+_HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+DIRECTIONS = ("in", "out")
+OURS = ("host", "connection", "upgrade")
+
+VALID = "valid: 'wss://feed.example.com/v1', or a function of the request that returns such a URL or None"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WsProxyConfig:
+    """The original's description of a proxy, for `Mock.proxy`.
+
+    Attributes:
+        upstream_url: Where connections go that no rule takes.
+        should_proxy: Whether anything is relayed.
+        enabled: Another name of the same.
+        rules: Pairs of a path pattern (``/prices/{symbol}``) and an upstream's URL, which may name its parameters;
+            the first that matches is taken.
+        message_transform: What is made of each message, as in `Mock.proxy`.
+        passthrough_by_default: Whether connections that no rule takes are relayed to `upstream_url`.
+    """
+
+    upstream_url: str = ""
+    should_proxy: bool = True
+    enabled: bool | None = None
+    rules: tuple[tuple[str, str], ...] | list[tuple[str, str]] = ()
+    message_transform: Any = None
+    passthrough_by_default: bool = True
+
+    def finder(self) -> Callable[[Request], str | None]:
+        """Return the function of a request that returns its upstream's URL.
+
+        Raises:
+            OptionError: It has no upstream, or a rule is none.
+        """
+        if self.should_proxy if self.enabled is None else self.enabled:
+            rules = [self._rule(one) for one in self.rules]
+            default = url_of(self.upstream_url) if self.upstream_url and self.passthrough_by_default else None
+            if not rules and default is None:
+                raise OptionError("WsProxyConfig(upstream_url=)", self.upstream_url, "is no upstream", VALID)
+        else:
+            rules, default = [], None
+
+        def find(request: Request) -> str | None:
+            for path, url in rules:
+                params = path.match(request.path)
+                if params is not None:
+                    return filled(url, params)
+            return default
+
+        return find
+
+    def _rule(self, given: object) -> tuple[PathPattern, str]:
+        where = "WsProxyConfig(rules=)"
+        if not isinstance(given, (tuple, list)) or len(given) != 2:
+            raise OptionError(where, given, "is no pair of a path pattern and an upstream's URL")
+        path = PathPattern.parse(given[0], where)
+        url = url_of(given[1], where)
+        for name in _PARAMETER.findall(url):
+            if name not in path.names:
+                raise OptionError(where, given, f"names {{{name}}}, which is no parameter of its path")
+        return path, url
+
+
+def relay(
+    upstream: object,
+    *,
+    transform: object,
+    only: object,
+    headers: Mapping[str, str | None] | None,
+    ssl: object,
+    compression: bool,
+    timeout: object,
+) -> Relay:
+    """Return the relay; arguments and errors are those of `Mock.proxy`."""
+    if isinstance(upstream, WsProxyConfig):
+        if transform is None:
+            transform = upstream.message_transform
+        elif upstream.message_transform is not None:
+            raise OptionError("proxy(transform=)", transform, "and message_transform= say the same twice")
+    into, out = _transforms(transform)
+    if not isinstance(compression, bool):
+        raise OptionError("proxy(compression=)", compression, "is neither True nor False")
+    limit = seconds(timeout, "proxy(timeout=)")
+    if not 0 < limit < float("inf"):
+        raise OptionError("proxy(timeout=)", timeout, "is no time greater than 0")
+    find, names, url = _finder(upstream)
+    return Relay(
+        Upstream(find, _headers(headers), _tls(ssl), compression, limit, names, url),
+        None if only is None else pattern(only, where="proxy(only=)"),
+        into,
+        out,
+    )
+
+
+def url_of(url: object, where: str = "proxy()") -> str:
+    """Return an upstream's URL if it is one; it may have parameters in braces.
+
+    Raises:
+        OptionError: It is none.
+    """
+    if not isinstance(url, str):
+        raise OptionError(where, url, f"is a {type(url).__name__}", VALID)
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  # raises if it is none
+    except ValueError as error:
+        raise OptionError(where, url, f"is no URL: {error}", VALID) from None
+    if parts.scheme not in ("ws", "wss"):
+        meant = {"http": "ws", "https": "wss"}.get(parts.scheme)
+        hint = f"valid: {meant}://{url.partition('://')[2]}" if meant else VALID
+        raise OptionError(where, url, "is no URL of a WebSocket server", hint)
+    if not parts.hostname or parts.fragment:
+        raise OptionError(where, url, "has no host" if not parts.hostname else "has a fragment", VALID)
+    return url
+
+
+def filled(url: str, params: Mapping[str, str]) -> str:
+    """Return a URL with the values of its parameters."""
+    return _PARAMETER.sub(lambda found: quote(params[found[1]], safe="/:@!$&'()*+,;=~-._"), url)
+
+
+def public(url: str) -> str:
+    """Return a URL without its user, password and query, which may be secrets."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def _finder(upstream: object) -> tuple[Callable[[Identity], Any], tuple[str, ...], str]:
+    """Return what finds the URL for a connection, the path parameters that it needs, and the URL without secrets."""
+    if isinstance(upstream, WsProxyConfig):
+        function: Callable[[Request], Any] = upstream.finder()
+        known = public(upstream.upstream_url) if upstream.upstream_url else ""
+        return _asking(Call(function, 1)), (), known
+    if callable(upstream) and not isinstance(upstream, type):
+        return _asking(Call.of(upstream, "proxy()", "request")), (), ""
+    url = url_of(upstream)
+    names = tuple(_PARAMETER.findall(url))
+    return (lambda who: filled(url, who.params) if names else url), names, public(url)
+
+
+def _asking(call: Call) -> Callable[[Identity], Any]:
+    """Return what asks an author's function for a connection's URL, and checks it."""
+
+    def checked(url: object) -> str | None:
+        if url is None:
+            return None
+        try:
+            return url_of(url, "proxy()")
+        except OptionError as error:
+            raise ProxyError(f"the function of proxy() returned no upstream: {error}") from None
+
+    async def later(found: Any) -> str | None:
+        return checked(await found)
+
+    def find(who: Identity) -> Any:
+        from websockets.datastructures import Headers
+
+        from .connections import Request
+
+        found = call(Request(who.path, who.params, who.asked, Headers(who.headers)))
+        return later(found) if inspect.isawaitable(found) else checked(found)
+
+    return find
+
+
+def _transforms(transform: object) -> tuple[Call | None, Call | None]:
+    """Return what is made of the client's messages, and of the upstream's."""
+    if transform is None:
+        return None, None
+    where = "proxy(transform=)"
+    if isinstance(transform, Mapping):
+        for direction in transform:
+            if direction not in DIRECTIONS:
+                raise OptionError(where, direction, valid=DIRECTIONS)
+        into, out = transform.get("in"), transform.get("out")
+    else:
+        into = out = transform
+    calls = []
+    for one in (into, out):
+        if one is not None and (not callable(one) or isinstance(one, type)):
+            raise OptionError(where, one, "is no function of a message", "or {'in': function, 'out': function}")
+        calls.append(None if one is None else Call.of(one, where, "message", "connection"))
+    return calls[0], calls[1]
+
+
+def _headers(headers: object) -> tuple[tuple[str, str | None], ...]:
+    where = "proxy(headers=)"
+    if headers is None:
+        return ()
+    if not isinstance(headers, Mapping):
+        raise OptionError(where, headers, "is no dict of header names and their values; None takes a header out")
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER.fullmatch(name):
+            raise OptionError(where, name, "is no name of a header")
+        if name.lower() in OURS or name.lower().startswith("sec-websocket-"):
+            raise OptionError(where, name, "belongs to the handshake itself (RFC 6455 §4.1)")
+        if value is not None and (not isinstance(value, str) or any(mark in value for mark in "\r\n\0")):
+            raise OptionError(where, value, f"is no value of the header {name!r}", "valid: a text, or None")
+    return tuple(headers.items())
+
+
+def _tls(ssl: object) -> Any:
+    """Return what ``ssl=`` says, once it is known that it can be used."""
+    where, valid = "proxy(ssl=)", "valid: a file of trusted certificates, an ssl.SSLContext, False: verify nothing"
+    if ssl is None or ssl is True:
+        return None
+    import ssl as tls
+
+    if ssl is False or isinstance(ssl, tls.SSLContext):
+        return ssl
+    if not isinstance(ssl, (str, os.PathLike)):
+        raise OptionError(where, ssl, "is neither", valid)
+    try:
+        return tls.create_default_context(cafile=os.fspath(ssl))
+    except OSError as error:  # ssl.SSLError is one
+        raise OptionError(where, str(ssl), f"has no certificates that can be read: {error}", valid) from None

@@ -1,0 +1,173 @@
+"""A TCP connection that asks to be let in; once it is, a `Connection` takes over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from mockforge_nb.core.plan import Relay
+
+from .connection import Connection
+from .deadline import Deadline
+from .handshake import Handshake, refused
+from .sockets import give_back
+from .upstream import Refused, Upstream, dial
+
+if TYPE_CHECKING:
+    from .listener import Listener
+
+MOST_EARLY = 65_536
+"""How many bytes of a client that does not wait for the answer are kept before no more are read."""
+
+
+class Door(asyncio.BufferedProtocol):
+    """Reads a handshake and answers it, once the network's delay is over and the upstream, if there is one, is there.
+
+    Attributes:
+        entering: Whether the handshake is done but for the answer.
+    """
+
+    __slots__ = (
+        "_deadline", "_dialing", "_early", "_handshake", "_listener", "_said", "_transport", "entering",
+    )  # fmt: skip
+
+    open = False
+    """Messages cannot be sent yet."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._handshake = Handshake(listener)
+        self._transport: asyncio.Transport
+        self._deadline: Deadline
+        self._early = b""  # what came before the answer
+        self._dialing: asyncio.Task[Upstream | None] | None = None
+        self._said = False
+        self.entering = False
+
+    # What the transport tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102  # asyncio.BaseProtocol's
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass of it
+        self._listener.sockets.add(self)
+        self._deadline = Deadline(self._listener.loop, self._transport)
+        if self._listener.stopped:
+            self._transport.abort()
+        self._deadline.after(self._listener.handshake_seconds, self._late)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: D102  # asyncio.BufferedProtocol's
+        return self._listener.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:  # noqa: D102
+        data = bytes(self._listener.buffer[:nbytes])
+        if self.entering:
+            self._early += data
+            if len(self._early) > MOST_EARLY:
+                self._transport.pause_reading()
+            return
+        self._early = self._handshake.receive(data)
+        self._go_on()
+
+    def eof_received(self) -> None:  # noqa: D102
+        if not self.entering:  # else it does not wait for the answer
+            self._handshake.end()
+            self._go_on()
+        self._deadline.end(self.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
+        self._listener.sockets.discard(self)
+        self._deadline.cancel()
+        if self._dialing is not None:
+            self._dialing.cancel()
+        if not self.entering:
+            self._handshake.end()
+        self.entering = False
+        self._handshake.gone()
+        self._refuse()
+        self._listener.gone(self)
+
+    # What becomes of it
+
+    def _go_on(self) -> None:
+        """Do what is next with a handshake that is whole, or refused."""
+        door = self._handshake
+        if self._transport.is_closing() or (not door.refused and door.asked is None):
+            return
+        if door.wait:
+            self.entering = True
+            wait, door.wait = door.wait, 0.0
+            self._deadline.after(wait, self._go_on)
+        elif door.refused:
+            self._refuse()
+        else:
+            assert door.route is not None
+            behaviour = door.route.plan.behaviour
+            self.entering = True
+            self._deadline.cancel()
+            if isinstance(behaviour, Relay):
+                self._dialing = self._listener.loop.create_task(
+                    dial(self._listener, behaviour, door.visitor(), door.route.plan.message_bytes)
+                )
+                self._dialing.add_done_callback(self._dialed)
+            else:
+                self._let_in()
+
+    def _dialed(self, dialing: asyncio.Task[Upstream | None]) -> None:
+        """Answer as the upstream did."""
+        upstream: Upstream | None = None
+        if not dialing.cancelled():
+            try:
+                upstream = dialing.result()
+            except Refused as error:
+                if not self._handshake.refused:
+                    self._handshake.refuse(error.response, str(error))
+                    self._refuse()
+                return
+        if self._transport.is_closing():
+            if upstream is not None:
+                upstream.drop()
+        elif not dialing.cancelled():
+            self._let_in(upstream, () if upstream is None else upstream.response)
+
+    def _let_in(self, upstream: Upstream | None = None, more: Sequence[tuple[str, str]] = ()) -> None:
+        """Hand the TCP connection over to a `Connection`."""
+        listener, door, transport = self._listener, self._handshake, self._transport
+        early, self._early = self._early, b""
+        if len(early) > MOST_EARLY:
+            transport.resume_reading()
+        listener.sockets.discard(self)
+        connection = Connection(listener, transport, self._deadline, door, upstream)
+        listener.sockets.add(connection)
+        self._deadline.cancel()
+        transport.set_protocol(connection)
+        connection.begin(door.accept(more), early)
+
+    def _refuse(self) -> None:
+        """Log why there is no connection, and tell the peer, if it is still there."""
+        if self._said:
+            return
+        self._said = True
+        door = self._handshake
+        refused(self._listener, door)
+        self._deadline.cancel()
+        if self._transport.is_closing():
+            return
+        said = [door.answer] if door.answer else door.protocol.data_to_send() if door.protocol is not None else []
+        self._transport.write(b"".join(said))
+        if (b"" in said or door.fault == "cut_handshake") and self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._deadline.end(self.abort)
+
+    def _late(self) -> None:
+        """End a TCP connection that sent no handshake in time."""
+        self._handshake.late()
+        self._refuse()
+        self.abort()
+
+    def abort(self) -> None:
+        """End the TCP connection."""
+        self._transport.abort()
+
+    def forget(self) -> None:
+        """In a forked child: give the socket's descriptor back without a word to the peer, who is the parent's."""
+        give_back(self._transport)
