@@ -15,6 +15,7 @@ from .core.units import seconds
 from .errors import ConnectionClosedError, OptionError, ProtocolError
 from .frames import connections_frame
 from .traffic import Traffic
+from .upstreams import Upstream
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,6 +179,14 @@ class Connection:
     def open(self) -> bool:
         """Whether messages can be sent."""
         return self._wire.open
+
+    @property
+    def upstream(self) -> Upstream | None:
+        """The real server that a proxy relays it to; None: it is not relayed, or not any more."""
+        bridge = getattr(self._wire, "bridge", None)
+        if bridge is None or bridge.upstream is None:
+            return None
+        return Upstream(self._server, self._wire, bridge.upstream)
 
     @property
     def state(self) -> dict[str, Any]:

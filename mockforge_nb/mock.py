@@ -183,7 +183,8 @@ class Mock(NetworkWords["Mock"]):
             upstream: The URL, ``ws://`` or ``wss://``, which may name parameters of the path
                 (``wss://feed.example.com/{symbol}``); or a function, plain or ``async``, of the request (its path,
                 params, query and headers) that returns one, or None: that connection is not relayed.
-            record: A file that all is recorded to, and `redact`: what is not, as in `record`.
+            record: A file that all is recorded to, as in `record`.
+            redact: What of it is not, as in `record`.
             transform: What is made of each message: a function, plain or ``async``, of the `Message` (its
                 `direction` is ``"in"`` or ``"out"``) and the connection, or one for each direction:
                 ``{"out": function}``. It returns the message itself, another, a list of them, or None to drop it.

@@ -258,6 +258,13 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True)
+class Pass:
+    """Pass on (`on`) what either side says as it comes, and ask no more; or ask again."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """End the connection to the upstream, after what was sent before.
 
@@ -385,5 +392,5 @@ class Halt:
 
 Command: TypeAlias = (
     Send | SendAll | Burst | Raw | Came | Heard | WakeAt | Reading | Close | Drop | Failed | Untaken | Deliver
-    | Await | Next | Run | Halt | Dial | Forward | HangUp
+    | Await | Next | Run | Halt | Dial | Forward | HangUp | Pass
 )  # fmt: skip

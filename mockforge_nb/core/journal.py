@@ -51,7 +51,9 @@ class Journal:
         """Log a frame that no step sent, a handshake or an end; return its time (UTC ns)."""
         time = self.session.time_ns(now)
         elapsed = int((now - self._started) * 1e9)
-        self._log.add(time, elapsed, self.record, direction, opcode, payload, -1, -1, NAN, delay_ms, fault, close, relay)
+        self._log.add(
+            time, elapsed, self.record, direction, opcode, payload, -1, -1, NAN, delay_ms, fault, close, relay
+        )
         if self.tap is not None:
             self.tap(self.record, time, direction, opcode, payload, close)
         return time
@@ -102,7 +104,8 @@ class Journal:
 
     def all(self, now: float, direction: int, runs: Runs, relay: str | None = None) -> int:
         """Log messages that came or leave together and that no step sent; return their time (UTC ns)."""
-        time = self.session.time_ns(now)
+        speech = self.session.speech
+        time = speech.time_ns(now, speech.script_ms)
         elapsed = int((now - self._started) * 1e9)
         for opcode, payloads in runs:
             self._log.add_many(time, elapsed, self.record, direction, opcode, payloads, relay)

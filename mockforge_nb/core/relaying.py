@@ -187,7 +187,7 @@ class Relaying:
             OptionError: That has no form on the wire.
         """
         made = [_message(one) for one in (value if isinstance(value, (list, tuple)) else [value]) if one is not None]
-        through = next((one for one in made if one is message or one == message), None)
+        through = next((one for one in made if one is message), next((one for one in made if one == message), None))
         messages = [one for one in made if isinstance(one, Message)]
         if not messages:
             self._emit(lane, row, DROPPED, message, now, out)

@@ -34,6 +34,7 @@ from .events import (
     Leaving,
     Next,
     Opened,
+    Pass,
     Paused,
     Pushed,
     Raised,
@@ -89,12 +90,14 @@ class Session:
 
     Attributes:
         plan, who: As given.
+        speech: Its words, and its time.
         network: What its messages cross; None: nothing happens to them.
     """
 
     __slots__ = (
         "_answers", "_asleep", "_connection", "_ended", "_feed", "_handling", "_later", "_leaving", "_next",
-        "_open", "_out", "_outbox", "_player", "_relaying", "_shared", "_speech", "_stage", "_wake", "network", "plan", "who",
+        "_open", "_out", "_outbox", "_passing", "_player", "_relaying", "_shared", "_stage", "_wake", "network",
+        "plan", "speech", "who",
     )  # fmt: skip  # ten thousand of them may be open
 
     def __init__(
@@ -104,9 +107,9 @@ class Session:
         self._connection = connection
         self._shared = shared or Shared()
         self._outbox = Outbox()
-        self._speech = Speech(plan, who, self._shared)
-        self._stage = Stage(self._outbox, self._speech)
-        self._answers = Answers(self._outbox, self._speech, connection)
+        self.speech = Speech(plan, who, self._shared)
+        self._stage = Stage(self._outbox, self.speech)
+        self._answers = Answers(self._outbox, self.speech, connection)
         self._answers.configure(plan, self._shared)
         self._player: Player | None = None  # the replay's
         self._feed: Feed | None = None
@@ -115,7 +118,7 @@ class Session:
         self._leaving: Leaving | None = None  # the client's end, while messages of before it are on the network
         self._wake: float | None = None
         self._next = False  # whether a new behaviour waits for the end of the one that runs
-        self._open = self._ended = False
+        self._open = self._ended = self._passing = False
         self._out: list[Command] | None = None  # while an event is handled: what is answered
         self._later: list[Event] = []
         self.plan = plan
@@ -126,7 +129,7 @@ class Session:
     @property
     def state(self) -> dict[str, Any]:
         """The connection's state, which templates and functions of the author's read and set."""
-        return self._speech.state
+        return self.speech.state
 
     @property
     def relays(self) -> str | None:
@@ -153,7 +156,7 @@ class Session:
 
     def time_ns(self, now: float, due_ms: float = NAN) -> int:
         """Return the UTC time (ns) of a log row: the real one, or under a clock the script's."""
-        return self._speech.time_ns(now, self._speech.script_ms if due_ms != due_ms else due_ms)
+        return self.speech.time_ns(now, self.speech.script_ms if due_ms != due_ms else due_ms)
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """Return what is to be done after `event`, which happened at `now` (s of the driver's clock)."""
@@ -170,6 +173,8 @@ class Session:
             self._handle(event, now, out)
             while self._later:
                 self._handle(self._later.pop(0), now, out)
+            if self._relaying is not None or self._passing:
+                self._pass(out)
         finally:
             self._out = None
         return out
@@ -261,12 +266,12 @@ class Session:
         self.who = replace(self.who, params=event.params)
         self._answers.configure(event.plan, event.shared)
         self._connect(event.plan.conditions, now)
-        self._speech.configure(event.plan, self.who, event.shared)
+        self.speech.configure(event.plan, self.who, event.shared)
         if event.running == "end":
             self._end_all(out, handler=True)
         else:
             for player in (*self._answers.players, *([self._player] if self._player else [])):
-                player.rule, player.context = -1, player.context or self._speech.context("template before")
+                player.rule, player.context = -1, player.context or self.speech.context("template before")
         self._next = True
 
     @property
@@ -435,6 +440,17 @@ class Session:
             relaying.joined(now, out)
         else:
             self._relaying = None
+
+    def _pass(self, out: list[Command]) -> None:
+        """Say whether there is nothing to say about what passes."""
+        relaying = self._relaying
+        on = (
+            relaying is not None and self.network is None and self._passes
+            and relaying.plain_out and self._outbox.direct
+        )  # fmt: skip
+        if on is not self._passing:
+            self._passing = on
+            out.append(Pass(on))
 
     def _leave(self, now: float, out: list[Command]) -> None:
         """Let the client's end follow its messages, once none of them is on the network any more."""
@@ -619,7 +635,7 @@ class Session:
             assert isinstance(poured.answer, (Close, Drop))
             self._outbox.close(poured.answer, now, out)
             return MESSAGE_COST
-        self._speech.script_ms = poured.script_ms
+        self.speech.script_ms = poured.script_ms
         data = poured.answer.literal()
         send = Send(poured.answer.opcode, data, poured.index, poured.script_ms)
         self._outbox.offer(send, poured.due, out)

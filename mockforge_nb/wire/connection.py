@@ -29,6 +29,7 @@ from mockforge_nb.core.events import (
     Leaving,
     Next,
     Opened,
+    Pass,
     Paused,
     Raw,
     Reading,
@@ -87,14 +88,15 @@ class Connection(asyncio.BufferedProtocol):
         handle: The connection as its user holds it, the same in a handler and in another cell.
         inbox: What its handler reads; None: it has none.
         read: Of a relayed connection, the messages that were read last.
+        passing: Whether it is relayed, and its session has nothing to say about what passes, to `upstream` and back.
         wake_at: The time that the session wants to be woken at, for `Timers`.
     """
 
     __slots__ = (
         "_aborted", "_close_in", "_close_out", "_deadline", "_deflates", "_ending", "_failed", "_fault", "_frames",
         "_held", "_lost", "_out", "_past", "_relay", "_sends", "_tasks", "_transport", "_unread", "_waits",
-        "_write_paused", "bridge", "handle", "inbox", "journal", "listener", "read", "record", "route", "session",
-        "wake_at",
+        "_write_paused", "bridge", "handle", "inbox", "journal", "listener", "passing", "read", "record", "route",
+        "session", "upstream", "wake_at",
     )  # fmt: skip  # ten thousand of them may be open
 
     def __init__(
@@ -123,6 +125,8 @@ class Connection(asyncio.BufferedProtocol):
         self.session: Session | None = Session(plan, door.identity(self.record, plan), self.route.shared, self.handle)
         self.journal = Journal(listener.log, self.record, self.session, listener.started, listener.tap)
         self.read: Runs | None = None
+        self.passing = False
+        self.upstream: Upstream | None = None
         self.bridge: Bridge | None = None
         if isinstance(plan.behaviour, Relay):
             self.bridge = Bridge(self, upstream, dialed=True)
@@ -192,13 +196,44 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:  # noqa: D102
         # A large read stays where it is, and its payloads alone are copied; of a small one a copy is quicker to read.
         view = self.listener.buffer[:nbytes]
-        self._received(view if nbytes > VIEWED_READ else bytes(view))
+        data = view if nbytes > VIEWED_READ else bytes(view)
+        if self.passing:
+            self._pass_on(data)
+        else:
+            self._received(data)
 
     def _received(self, data: bytes | memoryview) -> None:
-        if not self._frames.ended:
-            self._frames.feed(data)
-            self._read()
+        frames = self._frames
+        if frames.ended:
+            return
+        frames.feed(data)
+        self._read()
         self.flush()
+
+    def _pass_on(self, data: bytes | memoryview) -> None:
+        """Pass the client's messages on in the bytes that they came in."""
+        frames, listener = self._frames, self.listener
+        runs = frames.ordinary(data)
+        if runs:
+            now = monotonic()
+            listener.courtesy.turn(now)
+            time = self.journal.all(now, IN, runs, FORWARDED)
+            self.upstream.write(frames.taken)  # type: ignore[union-attr]  # it passes: there is one
+            if listener.waiting:
+                listener.arrived(Received(runs, self.record.number, time))
+        if frames.more:
+            self._read()
+            self.flush()
+
+    def pass_back(self, runs: Runs, taken: bytes | bytearray | memoryview) -> None:
+        """Pass the upstream's messages on in the bytes that they came in."""
+        now = monotonic()
+        self.listener.courtesy.turn(now)
+        self.journal.all(now, OUT, runs, FORWARDED)
+        if self._out or self._lost:
+            self._out.append(bytes(taken))
+        else:
+            self._transport.write(taken if type(taken) is bytes else bytes(taken))
 
     def eof_received(self) -> None:  # noqa: D102
         frames = self._frames
@@ -290,7 +325,7 @@ class Connection(asyncio.BufferedProtocol):
         elif isinstance(command, Untaken):
             self.listener.untaken(command.message)
         elif isinstance(command, Came):
-            self.journal.sent(now, command.message, IN)
+            self.journal.sent(now, command.message, IN if command.client else OUT)
         elif isinstance(command, Heard):
             self.listener.arrived(command.received)
         elif isinstance(command, Reading):
@@ -298,6 +333,10 @@ class Connection(asyncio.BufferedProtocol):
             self.pace()
         elif isinstance(command, (Forward, HangUp, Dial)):
             self._relayed(command)
+        elif isinstance(command, Pass):
+            plain = self.bridge is not None and self.bridge.plain and not self._deflates
+            self.passing = command.on and plain
+            self.upstream = self.bridge.upstream if self.bridge is not None and self.passing else None
         else:
             self._do(command)
 
@@ -361,7 +400,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def unrelayed(self) -> None:
         """Answer pings and the client's close frame by ourselves."""
-        self.bridge, self._frames.relayed = None, False
+        self.bridge, self._frames.relayed, self.passing = None, False, False
 
     def _hang_up(self, command: HangUp) -> None:
         """End the connection to the upstream as is said, or as the client's ends."""

@@ -108,11 +108,19 @@ class FrameReader:
         """Whether something is left that `ordinary` did not take."""
         return bool(self._buffer)
 
-    def ordinary(self) -> Runs:
+    def ordinary(self, data: bytes | memoryview = b"") -> Runs:
         """Take the ordinary messages at the front; the text is valid UTF-8.
 
         What just came is read where it lies; only what is left of it is copied to what is kept.
+
+        Args:
+            data: What is fed first.
         """
+        if data:
+            if self._buffer or self._fresh:
+                self.feed(data)
+            else:
+                self._fresh = data
         found: Runs = []
         fresh = self._fresh
         buffer: bytes | bytearray | memoryview = fresh or self._buffer

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Bridge:
-    """Passes on what either side says: `mockforge_nb.wire.upstream.Peer` of its upstream.
+    """Passes on what either side says.
 
     Args:
         connection: The client's.
@@ -23,16 +23,17 @@ class Bridge:
         dialed: Whether it was; with no upstream it was found then that the connection is not relayed.
 
     Attributes:
+        connection: As given.
         upstream: The upstream; None: there is none yet, or none any more.
     """
 
-    __slots__ = ("_connection", "_dialed", "_dialing", "_runs", "_taken", "upstream")
+    __slots__ = ("_dialed", "_dialing", "_runs", "_taken", "connection", "upstream")
 
     def __init__(self, connection: Connection, upstream: Upstream | None = None, *, dialed: bool = False) -> None:
-        self._connection = connection
         self.upstream = upstream
         self._dialed = dialed
         self._dialing: asyncio.Task[Upstream | None] | None = None
+        self.connection = connection
         self._runs: Runs | None = None  # what the upstream just said, and in which bytes
         self._taken: bytes | bytearray | memoryview = b""
 
@@ -44,7 +45,7 @@ class Bridge:
             self._dialed = False
             self._joined(self.upstream)
             return
-        connection = self._connection
+        connection = self.connection
         if self.upstream is not None:
             self.hang_up(1001)
         most = connection.route.plan.message_bytes
@@ -60,12 +61,12 @@ class Bridge:
         try:
             self._joined(dialing.result())
         except Refused as error:
-            self._connection.ask(Hung(BAD_GATEWAY, str(error)[:120]))
-        self._connection.flush()
+            self.connection.ask(Hung(BAD_GATEWAY, str(error)[:120]))
+        self.connection.flush()
 
     def _joined(self, upstream: Upstream | None) -> None:
         self.upstream = upstream
-        connection = self._connection
+        connection = self.connection
         if upstream is None:
             connection.unrelayed()
         else:
@@ -94,7 +95,12 @@ class Bridge:
     def forward(self, runs: Runs, taken: bytes | bytearray | memoryview) -> None:
         """Send messages; `taken`: the client's own bytes, if these are the messages it just sent."""
         if self.upstream is not None:
-            self.upstream.forward(runs, taken if runs is self._connection.read else b"")
+            self.upstream.forward(runs, taken if runs is self.connection.read else b"")
+
+    @property
+    def plain(self) -> bool:
+        """Whether the upstream takes and sends messages uncompressed."""
+        return self.upstream is not None and not self.upstream.deflates
 
     def signal(self, opcode: int, data: bytes) -> None:
         """Send a ping or a pong."""
@@ -118,23 +124,28 @@ class Bridge:
 
     # From the upstream
 
-    def spoke(self, runs: Runs, taken: bytes | bytearray | memoryview) -> None:  # noqa: D102  # Peer's
+    def spoke(self, runs: Runs, taken: bytes | bytearray | memoryview) -> None:
+        """Take messages, and the bytes that they came in; no bytes: as fragments or compressed."""
         self._runs, self._taken = runs, taken
-        self._connection.ask(Spoke(runs))
+        self.connection.ask(Spoke(runs))
         self._runs, self._taken = None, b""
 
     def taken_for(self, runs: Runs) -> bytes:
         """Return the upstream's own bytes, if these are the messages that it just sent in frames of their own."""
         return bytes(self._taken) if runs is self._runs else b""
 
-    def signalled(self, opcode: int, data: bytes) -> None:  # noqa: D102
-        self._connection.control(opcode, data)
+    def signalled(self, opcode: int, data: bytes) -> None:
+        """Take a ping or a pong."""
+        self.connection.control(opcode, data)
 
-    def hung(self, code: int, reason: str) -> None:  # noqa: D102
-        self._connection.ask(Hung(code, reason))
+    def hung(self, code: int, reason: str) -> None:
+        """Take note of the upstream's end, of which there is one."""
+        self.connection.ask(Hung(code, reason))
 
-    def pace(self) -> None:  # noqa: D102
-        self._connection.pace()
+    def pace(self) -> None:
+        """Read from either side only as long as the other takes what it is sent."""
+        self.connection.pace()
 
-    def flush(self) -> None:  # noqa: D102
-        self._connection.flush()
+    def flush(self) -> None:
+        """Write what these have led to."""
+        self.connection.flush()

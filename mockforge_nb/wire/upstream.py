@@ -7,7 +7,7 @@ import inspect
 import ssl
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
@@ -28,9 +28,11 @@ from .sockets import give_back
 
 if TYPE_CHECKING:
     from mockforge_nb.core.identity import Identity
-    from mockforge_nb.core.plan import Relay, Upstream as Wanted
+    from mockforge_nb.core.plan import Relay
+    from mockforge_nb.core.plan import Upstream as Wanted
 
     from .listener import Listener
+    from .relay import Bridge
 
 SWITCHED = b"HTTP/1.1 101"
 CLOSE_SECONDS = 10.0
@@ -40,9 +42,11 @@ MOST_HEAD = 65_536
 """How long a response to a handshake may be, without its body."""
 
 HOP_BY_HOP = frozenset(
-    "connection upgrade keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer"
-    " transfer-encoding host content-length".split()
-)
+    {
+        "connection", "content-length", "host", "keep-alive", "proxy-authenticate", "proxy-authorization",
+        "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
 """Headers that are between two neighbours alone (RFC 9110 §7.6.1); those of RFC 6455 §11.3 are, too."""
 
 BAD_GATEWAY = 1014
@@ -92,30 +96,6 @@ class Refused(Exception):  # noqa: N818  # what happened, and no failure of ours
         return cls(Response(status, response.reason_phrase, headers, body), why)
 
 
-class Peer(Protocol):
-    """What an upstream tells; `mockforge_nb.wire.relay` has it."""
-
-    def spoke(self, runs: Runs, taken: bytes | bytearray | memoryview) -> None:
-        """Take messages, and the bytes that they came in; no bytes: as fragments or compressed."""
-        ...
-
-    def signalled(self, opcode: int, data: bytes) -> None:
-        """Take a ping or a pong."""
-        ...
-
-    def hung(self, code: int, reason: str) -> None:
-        """Take note of the end, of which there is one."""
-        ...
-
-    def pace(self) -> None:
-        """Read from either side only as long as the other takes what it is sent."""
-        ...
-
-    def flush(self) -> None:
-        """Write what these have led to."""
-        ...
-
-
 class Upstream(asyncio.BufferedProtocol):
     """A connection to a real server.
 
@@ -126,6 +106,7 @@ class Upstream(asyncio.BufferedProtocol):
         headers: All headers of its response.
         subprotocol: The one that it selected.
         paused: Whether it does not take what it is sent.
+        deflates: Whether messages are compressed (RFC 7692).
     """
 
     def __init__(self, listener: Listener, url: str, protocol: ClientProtocol, request: bytes, most: int) -> None:
@@ -143,8 +124,9 @@ class Upstream(asyncio.BufferedProtocol):
         self._head: bytes | None = b""  # of the response, until it is whole
         self._refused = False  # whether that is no 101, so that a body may follow
         self._early = b""  # what came behind it
-        self._peer: Peer | None = None
+        self._peer: Bridge | None = None
         self._out: list[bytes] = []
+        self.deflates = False
         self._told = self._lost = self._reads = self._closing = False
         self._transport: asyncio.Transport
         self._deadline: Deadline
@@ -154,12 +136,16 @@ class Upstream(asyncio.BufferedProtocol):
         """Whether messages can be sent."""
         return not self._lost and self._protocol.state is OPEN
 
+    def begin(self) -> None:
+        """Count among the listener's connections; a dial that is cancelled before may never hear of its end (uvloop)."""
+        if not self._lost:
+            self._listener.upstreams.add(self)
+
     # What the transport tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102  # asyncio.BaseProtocol's
         self._transport = cast(asyncio.Transport, transport)
         self._deadline = Deadline(self._listener.loop, self._transport)
-        self._listener.upstreams.add(self)
         self._transport.write(self._request)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: D102  # asyncio.BufferedProtocol's
@@ -174,9 +160,19 @@ class Upstream(asyncio.BufferedProtocol):
         elif not self._frames.ended:
             if self._closing:
                 self._deadline.after(CLOSE_SECONDS, self.abort)
-            self._frames.feed(data if nbytes > 16_384 else bytes(data))
-            self._read(self._peer)
-            self._peer.flush()
+            frames, peer = self._frames, self._peer
+            if nbytes <= 16_384:
+                data = bytes(data)
+            if peer.connection.passing:
+                runs = frames.ordinary(data)
+                if runs:
+                    peer.connection.pass_back(runs, frames.taken)
+                if not frames.more:
+                    return
+            else:
+                frames.feed(data)
+            self._read(peer)
+            peer.flush()
 
     def _shake(self, data: bytes) -> None:
         """Read the response, and no byte behind it: that is for who reads frames."""
@@ -204,6 +200,7 @@ class Upstream(asyncio.BufferedProtocol):
                 self.headers = tuple(event.headers.raw_items())
                 self.response = passed_on(self.headers)
                 self.subprotocol = protocol.subprotocol
+                self.deflates = bool(protocol.extensions)
                 if self.subprotocol is not None:
                     self.response.append(("Sec-WebSocket-Protocol", self.subprotocol))
                 if not self.answered.done():
@@ -240,7 +237,7 @@ class Upstream(asyncio.BufferedProtocol):
 
     # What comes
 
-    def attach(self, peer: Peer) -> None:
+    def attach(self, peer: Bridge) -> None:
         """Tell `peer` from now on what comes; and what came already, with the next turn of the loop."""
         self._peer = peer
         self._listener.loop.call_soon(self._catch_up)
@@ -267,7 +264,7 @@ class Upstream(asyncio.BufferedProtocol):
         else:
             self._transport.pause_reading()
 
-    def _read(self, peer: Peer) -> None:
+    def _read(self, peer: Bridge) -> None:
         frames = self._frames
         while True:
             runs = frames.ordinary()
@@ -294,7 +291,7 @@ class Upstream(asyncio.BufferedProtocol):
             self._deadline.end(self.abort)
         self._collect()
 
-    def _hung(self, peer: Peer, code: int, reason: str) -> None:
+    def _hung(self, peer: Bridge, code: int, reason: str) -> None:
         if not self._told:
             self._told, self._closing = True, False
             if not self._lost:
@@ -314,6 +311,14 @@ class Upstream(asyncio.BufferedProtocol):
         for opcode, payloads in runs:
             for payload in payloads:
                 self._out.append(Frame(Opcode(opcode), payload).serialize(mask=True, extensions=extensions))
+
+    def write(self, taken: bytes | bytearray | memoryview) -> None:
+        """Send frames of the client's as they came."""
+        if self._out or self._lost or self._protocol._state is not OPEN:
+            if self.open:
+                self._out.append(bytes(taken))
+        else:
+            self._transport.write(taken if type(taken) is bytes else bytes(taken))
 
     def signal(self, opcode: int, data: bytes) -> None:
         """Send a ping or a pong."""
@@ -447,6 +452,7 @@ async def _connect(listener: Listener, wanted: Wanted, uri: WebSocketURI, who: I
         ssl=context,
         server_hostname=uri.host if context is not None else None,
     )  # fmt: skip
+    made.begin()
     return made
 
 

@@ -66,7 +66,7 @@ class Plain(FrameReader):
 
     __slots__ = ()
 
-    def ordinary(self) -> list[Any]:
+    def ordinary(self, data: Any = b"") -> list[Any]:
         self._keep()
         return []
 
@@ -108,7 +108,7 @@ def played(server: MockServer, reader: type[FrameReader], pieces: list[bytes]) -
 
 def give(connection: asyncio.BufferedProtocol, data: bytes) -> None:
     """Let the transport have read `data`."""
-    buffer = connection.get_buffer(len(data))
+    buffer = memoryview(connection.get_buffer(len(data)))
     buffer[: len(data)] = data
     connection.buffer_updated(len(data))
 
