@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from mockforge_nb.errors import OptionError
+from mockforge_nb.errors import OptionError, TemplateError
 
-from .events import LANES, Await, Came, Close, Command, Drop, Forward, HangUp, Heard, Hung, Leaving, Reading, Received
+from .events import (
+    LANES,
+    Await,
+    Came,
+    Close,
+    Command,
+    Drop,
+    Failed,
+    Forward,
+    HangUp,
+    Heard,
+    Hung,
+    Leaving,
+    Reading,
+    Received,
+    SendAll,
+)
 from .events import Send as Row
-from .log import CHANGED, DROPPED, FORWARDED, INJECTED
+from .log import ANSWERED, CHANGED, DROPPED, FORWARDED, INJECTED
 from .message import Message, encoded
+from .network import Network
 from .outbox import Outbox
 from .plan import Relay
 from .rules import Call, Connected
@@ -22,6 +40,10 @@ MOST_WAITING: Final = 1024
 
 Item: TypeAlias = Row | Leaving | Hung
 """A message with what the network did to it, or the end of what comes."""
+
+
+Local: TypeAlias = Callable[[Message, float, list[Command]], bool]
+"""Does something with a client's message here, at a time (s); returns whether that was an answer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -68,18 +90,27 @@ class Relaying:
         relay: What it does.
         outbox: Where the client's messages leave.
         connection: What `transform` is given for the connection.
+        answered: Lets rules and scripts that wait have a message, and returns whether one took it.
+        left_over: Does with a message what is done with those that nobody takes; returns whether it is answered.
 
     Attributes:
         relay: As given.
+        leaving: The client's end, while messages of before it are on the network.
         ended: How the upstream ended, once all that it said before is on its way to the client.
     """
 
-    __slots__ = ("_connection", "_held", "_into", "_out", "_outbox", "ended", "relay")
+    __slots__ = (
+        "_answered", "_connection", "_held", "_into", "_left_over", "_out", "_outbox", "ended", "leaving", "relay",
+    )  # fmt: skip
 
-    def __init__(self, relay: Relay, outbox: Outbox, connection: Connected | None) -> None:
+    def __init__(
+        self, relay: Relay, outbox: Outbox, connection: Connected | None, answered: Local, left_over: Local
+    ) -> None:
         self.relay = relay
         self._outbox = outbox
         self._connection = connection
+        self._answered, self._left_over = answered, left_over
+        self.leaving: Leaving | None = None
         self._into = Lane("in", relay.into)
         self._out = Lane("out", relay.out)
         self._held = False
@@ -102,16 +133,46 @@ class Relaying:
         self._into.shut = False
         self._drain(self._into, now, out)
 
-    def take(self, row: Row, now: float, out: list[Command]) -> None:
-        """Pass on a message of the client's."""
-        self._offer(self._into, row, now, out)
+    def hear(self, came: Row, now: float, time_ns: int, out: list[Command]) -> None:
+        """Answer a message of the client's by ourselves, or pass it on.
 
-    def leave(self, event: Leaving, now: float, out: list[Command]) -> None:
-        """Let the client's end follow its messages."""
-        self._offer(self._into, event, now, out)
+        Args:
+            came: The message, with what the network did to it.
+            now: The time (s of the driver's clock).
+            time_ns: The same for the traffic (UTC ns).
+            out: Where the commands go.
+        """
+        number = self._connection.number if self._connection is not None else 0
+        message = Message(came.payload, came.opcode, connection=number, time=time_ns)
+        at, fate = len(out), ANSWERED
+        try:
+            if self._outbox.ending:
+                fate = DROPPED
+            elif not self._answered(message, now, out):
+                if self.relay.only is None or self.relay.only.match(message) is not None:
+                    self._offer(self._into, came, now, out)
+                    return
+                fate = ANSWERED if self._left_over(message, now, out) else DROPPED
+        except TemplateError as error:
+            out.append(Failed(error))
+        except Exception as error:  # noqa: BLE001  # of a predicate or function of the author's
+            self._outbox.fail(error, now, out)
+        row = Row(came.opcode, came.payload, delay_ms=came.delay_ms, fault=came.fault, relay=fate)
+        # Its row stands before those of its answers.
+        out[at:at] = [Came(row), self.heard(message)]
+
+    def leave(self, network: Network | None, now: float, out: list[Command]) -> None:
+        """Let the client's end, if it came, follow its messages, once none of them is on the network any more."""
+        leaving = self.leaving
+        if leaving is not None and not (network is not None and network.coming):
+            self.leaving = None
+            self._offer(self._into, leaving, now, out)
 
     def spoke(self, received: Received, now: float, out: list[Command]) -> None:
         """Pass on what the upstream said."""
+        if self.plain_out and self._outbox.direct and not self._outbox.ending:
+            out.append(SendAll(received.runs, FORWARDED))
+            return
         for opcode, payloads in received.runs:
             for payload in payloads:
                 self._offer(self._out, Row(opcode, payload), now, out)

@@ -54,7 +54,7 @@ from .events import (
 from .feed import Feed
 from .identity import Identity
 from .link import LOST
-from .log import ANSWERED, DROPPED, FORWARDED, INJECTED
+from .log import DROPPED, FORWARDED, INJECTED
 from .message import Message
 from .network import Network
 from .outbox import MESSAGE_COST, Outbox
@@ -95,7 +95,7 @@ class Session:
     """
 
     __slots__ = (
-        "_answers", "_asleep", "_connection", "_ended", "_feed", "_handling", "_later", "_leaving", "_next",
+        "_answers", "_asleep", "_connection", "_ended", "_feed", "_handling", "_later", "_next",
         "_open", "_out", "_outbox", "_passing", "_player", "_relaying", "_shared", "_stage", "_wake", "network",
         "plan", "speech", "who",
     )  # fmt: skip  # ten thousand of them may be open
@@ -115,7 +115,6 @@ class Session:
         self._feed: Feed | None = None
         self._handling: _Handling | None = None
         self._relaying: Relaying | None = None
-        self._leaving: Leaving | None = None  # the client's end, while messages of before it are on the network
         self._wake: float | None = None
         self._next = False  # whether a new behaviour waits for the end of the one that runs
         self._open = self._ended = self._passing = False
@@ -189,11 +188,6 @@ class Session:
             if not self._rests:
                 self._turn(now, out)
             return
-        if kind is Spoke and self._open:
-            self._spoke(event, now, out)  # type: ignore[arg-type]
-            if not self._rests:
-                self._turn(now, out)
-            return
         if kind is Closed:
             self._open = False
             self._outbox.clear()
@@ -218,7 +212,7 @@ class Session:
             self._update(event, now, out)
         elif isinstance(event, Changed):
             self._connect(event.conditions, now)
-        elif isinstance(event, (Joined, Hung, Leaving, Injected)):
+        elif isinstance(event, (Spoke, Joined, Hung, Leaving, Injected)):
             self._relay(event, now, out)
         elif kind is Paused:
             self._outbox.paused = True
@@ -243,7 +237,7 @@ class Session:
             self._handling = _Handling(self.plan)
             out.append(Run(behaviour.function, self._handling))
         elif isinstance(behaviour, Relay):
-            self._relaying = Relaying(behaviour, self._outbox, self._connection)
+            self._relaying = Relaying(behaviour, self._outbox, self._connection, self._answered, self._leave_over)
             out.append(Dial(behaviour))
 
     def _end_all(self, out: list[Command], *, handler: bool) -> None:
@@ -256,7 +250,7 @@ class Session:
         if self._relaying is not None:
             # Another behaviour takes over, or the connection ends, and the upstream's as that did.
             out.append(HangUp(1001) if self._open else HangUp())
-            self._relaying = self._leaving = None
+            self._relaying = None
         if self._handling is not None and handler:
             out.append(Halt(self._handling))
             self._handling = None
@@ -319,8 +313,8 @@ class Session:
             out.append(Reading(on=True, why=NETWORK))
         if self._relaying is not None:
             for message in arrived:
-                self._hear(message, now, out)
-            self._leave(now, out)
+                self._relaying.hear(message, now, self.time_ns(now), out)
+            self._relaying.leave(network, now, out)
         elif arrived:
             runs = [(message.opcode, [message.payload]) for message in arrived]
             received = Received(runs, self._connection.number if self._connection else 0, self.time_ns(now))
@@ -362,7 +356,7 @@ class Session:
                 return
             for opcode, payloads in event.runs:
                 for payload in payloads:
-                    self._hear(Send(opcode, payload), now, out)
+                    self._relaying.hear(Send(opcode, payload), now, self.time_ns(now), out)
             return
         if isinstance(behaviour, Echo) and not (self.plan.rules or self._answers.players or self._next):
             if self._outbox.direct and not self._outbox.ending and not behaviour.prefix:
@@ -399,8 +393,8 @@ class Session:
         else:
             self._leave_over(message, now, out)
 
-    def _leave_over(self, message: Message, now: float, out: list[Command]) -> None:
-        """Do with a message that nothing takes what is done with those."""
+    def _leave_over(self, message: Message, now: float, out: list[Command]) -> bool:
+        """Do with a message that nothing takes what is done with those; return whether it is answered."""
         if self.plan.otherwise == "echo":
             self._echo([message], "", now, out)
         elif self.plan.otherwise == "error":
@@ -409,6 +403,7 @@ class Session:
             self._answers.answer_otherwise(self.plan.otherwise, message, now, out)
         else:
             out.append(Untaken(message))
+        return bool(self.plan.otherwise) and self.plan.otherwise != "error"
 
     def _listened(self, message: Message, now: float, out: list[Command]) -> bool:
         """Show a message to a script that waits for one; return whether one did."""
@@ -423,17 +418,19 @@ class Session:
 
     # A proxy
 
-    def _relay(self, event: Joined | Hung | Leaving | Injected, now: float, out: list[Command]) -> None:
-        """Take note of what happened to the upstream, or of what it is told beside the client's messages."""
+    def _relay(self, event: Joined | Hung | Leaving | Injected | Spoke, now: float, out: list[Command]) -> None:
+        """Take note of what happened to the upstream, or of what is said to it beside the client's messages."""
         relaying = self._relaying
         if relaying is None:
             return
-        if isinstance(event, Hung):
+        if isinstance(event, Spoke):
+            relaying.spoke(event, now, out)
+        elif isinstance(event, Hung):
             relaying.hung(event, now, out)
             self._hung(now, out)
         elif isinstance(event, Leaving):
-            self._leaving = event
-            self._leave(now, out)
+            relaying.leaving = event
+            relaying.leave(self.network, now, out)
         elif isinstance(event, Injected):
             relaying.inject(event.opcode, event.payload, out)
         elif event.relayed:
@@ -452,58 +449,19 @@ class Session:
             self._passing = on
             out.append(Pass(on))
 
-    def _leave(self, now: float, out: list[Command]) -> None:
-        """Let the client's end follow its messages, once none of them is on the network any more."""
-        leaving, network = self._leaving, self.network
-        if leaving is not None and self._relaying is not None and not (network and network.coming):
-            self._leaving = None
-            self._relaying.leave(leaving, now, out)
-
-    def _spoke(self, event: Spoke, now: float, out: list[Command]) -> None:
-        """Pass on what the upstream said."""
-        relaying = self._relaying
-        if relaying is None:
-            return
-        if relaying.plain_out and self._outbox.direct and self._outbox.open:
-            out.append(SendAll(event.runs, FORWARDED))
-        else:
-            relaying.spoke(event, now, out)
-
     def _hung(self, now: float, out: list[Command]) -> None:
         """End the connection as the upstream ended its own, once all that it said before is on its way."""
         ended = self._relaying.ended if self._relaying is not None else None
         if ended is None:
             return
         self._relaying = None
-        if self._next:
-            return
-        how = Drop(relay=FORWARDED) if ended.code == 1006 else Close(ended.code, ended.reason, relay=FORWARDED)
-        self._outbox.close(how, now, out)
+        if not self._next:
+            how = Drop(relay=FORWARDED) if ended.code == 1006 else Close(ended.code, ended.reason, relay=FORWARDED)
+            self._outbox.close(how, now, out)
 
-    def _hear(self, came: Send, now: float, out: list[Command]) -> None:
-        """Answer a message by itself, or pass it on; `came` has what the network did to it."""
-        relaying = self._relaying
-        assert relaying is not None
-        number = self._connection.number if self._connection is not None else 0
-        message = Message(came.payload, came.opcode, connection=number, time=self.time_ns(now))
-        at, fate = len(out), ANSWERED
-        try:
-            if self._outbox.ending:
-                fate = DROPPED
-            elif not (self._answers.answer(message, now, out) or self._listened(message, now, out)):
-                only = relaying.relay.only
-                if only is None or only.match(message) is not None:
-                    relaying.take(came, now, out)
-                    return
-                fate = ANSWERED if self.plan.otherwise and self.plan.otherwise != "error" else DROPPED
-                self._leave_over(message, now, out)
-        except TemplateError as error:
-            out.append(Failed(error))
-        except Exception as error:  # noqa: BLE001  # of a predicate or function of the author's
-            self._outbox.fail(error, now, out)
-        row = Send(came.opcode, came.payload, delay_ms=came.delay_ms, fault=came.fault, relay=fate)
-        # Its row stands before those of its answers.
-        out[at:at] = [Came(row), relaying.heard(message)]
+    def _answered(self, message: Message, now: float, out: list[Command]) -> bool:
+        """Let the rules and the scripts that wait have a message; return whether one took it."""
+        return self._answers.answer(message, now, out) or self._listened(message, now, out)
 
     # Functions of the author's
 

@@ -6,7 +6,6 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from websockets.frames import Close as FrameClose
 from websockets.frames import Frame, Opcode
 
 from mockforge_nb.core.events import (
@@ -26,7 +25,6 @@ from mockforge_nb.core.events import (
     Halt,
     HangUp,
     Heard,
-    Leaving,
     Next,
     Opened,
     Pass,
@@ -45,7 +43,7 @@ from mockforge_nb.core.events import (
 )
 from mockforge_nb.core.identity import Identity
 from mockforge_nb.core.journal import Journal
-from mockforge_nb.core.log import DROPPED, FORWARDED, HANDSHAKE, IN, INJECTED, OUT
+from mockforge_nb.core.log import FORWARDED, HANDSHAKE, IN, INJECTED, OUT
 from mockforge_nb.core.message import ABORT, CLOSE, PING, PONG, Message
 from mockforge_nb.core.plan import Relay
 from mockforge_nb.core.program import head
@@ -70,9 +68,6 @@ if TYPE_CHECKING:
 VIEWED_READ = 16_384
 """From which size on what was read is not copied before it is looked at."""
 
-UPSTREAM_SECONDS = 10.0
-"""How long an upstream has to answer the client's close frame, before it is answered without it."""
-
 SENDS_PER_TURN = 64
 """After how many awaited sends others have their turn, though the client takes all."""
 
@@ -88,15 +83,17 @@ class Connection(asyncio.BufferedProtocol):
         handle: The connection as its user holds it, the same in a handler and in another cell.
         inbox: What its handler reads; None: it has none.
         read: Of a relayed connection, the messages that were read last.
-        passing: Whether it is relayed, and its session has nothing to say about what passes, to `upstream` and back.
         wake_at: The time that the session wants to be woken at, for `Timers`.
+        frames, out: What is read, and what is to be written.
+        deflates: Whether messages to the client are compressed (RFC 7692).
+        transport, deadline, waits: The socket, its one timer, and who waits.
+        aborted, lost: Whether we ended the TCP connection, and whether it has ended.
     """
 
     __slots__ = (
-        "_aborted", "_close_in", "_close_out", "_deadline", "_deflates", "_ending", "_failed", "_fault", "_frames",
-        "_held", "_lost", "_out", "_past", "_relay", "_sends", "_tasks", "_transport", "_unread", "_waits",
-        "_write_paused", "bridge", "handle", "inbox", "journal", "listener", "passing", "read", "record", "route",
-        "session", "upstream", "wake_at",
+        "_close_in", "_close_out", "_ending", "_failed", "_fault", "_held", "_past", "_relay", "_sends", "_tasks",
+        "_unread", "_write_paused", "aborted", "bridge", "deadline", "deflates", "frames", "handle", "inbox",
+        "journal", "listener", "lost", "out", "read", "record", "route", "session", "transport", "waits", "wake_at",
     )  # fmt: skip  # ten thousand of them may be open
 
     def __init__(
@@ -109,24 +106,22 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         assert door.route is not None
         self.listener = listener
-        self._transport = transport
-        self._deadline = deadline
+        self.transport = transport
+        self.deadline = deadline
         self.route: Route = door.route
         plan = self.route.plan
         self.record = door.record(
             transport.get_extra_info("peername") or ("", 0), None if upstream is None else upstream.subprotocol
         )
-        self._frames = FrameReader(plan.message_bytes, door.protocol)
-        self._deflates = False
+        self.frames = FrameReader(plan.message_bytes, door.protocol)
+        self.deflates = False
         if door.protocol is not None:
             door.protocol.max_message_size = plan.message_bytes
-            self._deflates = bool(door.protocol.extensions)
+            self.deflates = bool(door.protocol.extensions)
         self.handle: Any = listener.handle(self)
         self.session: Session | None = Session(plan, door.identity(self.record, plan), self.route.shared, self.handle)
         self.journal = Journal(listener.log, self.record, self.session, listener.started, listener.tap)
         self.read: Runs | None = None
-        self.passing = False
-        self.upstream: Upstream | None = None
         self.bridge: Bridge | None = None
         if isinstance(plan.behaviour, Relay):
             self.bridge = Bridge(self, upstream, dialed=True)
@@ -138,12 +133,12 @@ class Connection(asyncio.BufferedProtocol):
         self.inbox: Inbox | None = None
         self.wake_at: float | None = None
         self._tasks: Tasks | None = None
-        self._waits = Waits(listener.loop)
+        self.waits = Waits(listener.loop)
         self._sends = 0
-        self._out: list[bytes | memoryview] = []
+        self.out: list[bytes | memoryview] = []
         self._held = 0  # where too much waits
         self._write_paused = self._unread = False
-        self._aborted = self._lost = False
+        self.aborted = self.lost = False
         self._past: tuple[Identity, dict[str, Any]]  # once it is closed
         self._close_in = self._close_out = False  # whether the close frames have their rows
         self._failed = False  # whether we failed the connection, RFC 6455 §7.1.7
@@ -154,7 +149,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def open(self) -> bool:
         """Whether messages can be sent."""
-        return self.session is not None and not (self._lost or self._aborted) and self._frames.open
+        return self.session is not None and not (self.lost or self.aborted) and self.frames.open
 
     @property
     def who(self) -> Identity:
@@ -182,7 +177,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def begin(self, answer: bytes, early: bytes) -> None:
         """Answer the handshake, let the session begin, and read what came behind the handshake."""
-        self._out.append(answer)
+        self.out.append(answer)
         self.listener.opened(self)
         self._ask(Opened())
         if early:
@@ -197,61 +192,48 @@ class Connection(asyncio.BufferedProtocol):
         # A large read stays where it is, and its payloads alone are copied; of a small one a copy is quicker to read.
         view = self.listener.buffer[:nbytes]
         data = view if nbytes > VIEWED_READ else bytes(view)
-        if self.passing:
-            self._pass_on(data)
+        bridge = self.bridge
+        if bridge is not None and bridge.passing:
+            bridge.pass_on(data)
         else:
             self._received(data)
 
     def _received(self, data: bytes | memoryview) -> None:
-        frames = self._frames
+        frames = self.frames
         if frames.ended:
             return
         frames.feed(data)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Read what was fed, and write what that leads to."""
         self._read()
         self.flush()
 
-    def _pass_on(self, data: bytes | memoryview) -> None:
-        """Pass the client's messages on in the bytes that they came in."""
-        frames, listener = self._frames, self.listener
-        runs = frames.ordinary(data)
-        if runs:
-            now = monotonic()
-            listener.courtesy.turn(now)
-            time = self.journal.all(now, IN, runs, FORWARDED)
-            self.upstream.write(frames.taken)  # type: ignore[union-attr]  # it passes: there is one
-            if listener.waiting:
-                listener.arrived(Received(runs, self.record.number, time))
-        if frames.more:
-            self._read()
-            self.flush()
-
-    def pass_back(self, runs: Runs, taken: bytes | bytearray | memoryview) -> None:
-        """Pass the upstream's messages on in the bytes that they came in."""
-        now = monotonic()
-        self.listener.courtesy.turn(now)
-        self.journal.all(now, OUT, runs, FORWARDED)
-        if self._out or self._lost:
-            self._out.append(bytes(taken))
-        else:
-            self._transport.write(taken if type(taken) is bytes else bytes(taken))
+    def confirm(self) -> None:
+        """Answer the client's close frame, which nobody else did in time."""
+        self.frames.confirm()
+        self.collect()
+        self.flush()
+        self.deadline.end(self.abort)
 
     def eof_received(self) -> None:  # noqa: D102
-        frames = self._frames
+        frames = self.frames
         frames.confirm()
         protocol = frames.library()
         if not protocol.eof_sent:
             protocol.receive_data(frames.rest())
         protocol.receive_eof()
-        self._collect()
+        self.collect()
         self.flush()
-        self._deadline.end(self.abort)
+        self.deadline.end(self.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
-        self._lost = True
+        self.lost = True
         self.listener.sockets.discard(self)
-        self._deadline.cancel()
+        self.deadline.cancel()
         self._ended()
-        self._waits.changed()
+        self.waits.changed()
         self._release()
         self.listener.gone(self)
 
@@ -260,7 +242,7 @@ class Connection(asyncio.BufferedProtocol):
         assert self.session is not None
         self._past = (self.session.who, self.session.state)
         self.session = None
-        del self._transport, self._frames, self.journal, self._deadline
+        del self.transport, self.frames, self.journal, self.deadline
 
     def pause_writing(self) -> None:  # noqa: D102
         self._write_paused = True
@@ -271,11 +253,16 @@ class Connection(asyncio.BufferedProtocol):
         self._write_paused = False
         self.pace()
         self._tell(Resumed())
-        self._waits.changed()
+        self.waits.changed()
 
     def wake(self) -> None:
         """Tell the session that its time has come."""
         self._tell(Woke())
+
+    @property
+    def takes(self) -> bool:
+        """Whether the client takes what it is sent."""
+        return not (self._held or self._write_paused)
 
     # The session
 
@@ -292,7 +279,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def ask(self, event: Event) -> None:
         """Tell the session, if it has not ended; what it says is written by `flush`."""
-        if self.session is not None and not self._lost:
+        if self.session is not None and not self.lost:
             self._ask(event)
 
     def _ask(self, event: Event) -> None:
@@ -331,28 +318,29 @@ class Connection(asyncio.BufferedProtocol):
         elif isinstance(command, Reading):
             self._held = self._held & ~command.why if command.on else self._held | command.why
             self.pace()
-        elif isinstance(command, (Forward, HangUp, Dial)):
-            self._relayed(command)
-        elif isinstance(command, Pass):
-            plain = self.bridge is not None and self.bridge.plain and not self._deflates
-            self.passing = command.on and plain
-            self.upstream = self.bridge.upstream if self.bridge is not None and self.passing else None
+        elif isinstance(command, (Forward, HangUp, Pass)):
+            if self.bridge is not None:
+                self.bridge.carry_out(command)
+        elif isinstance(command, Dial):
+            if self.bridge is None or self.bridge.used:
+                self.bridge = Bridge(self)
+            self.bridge.dial(command.relay)
         else:
             self._do(command)
 
     def _say(self, command: SendAll | Send | Burst | Raw | Close | Drop, now: float) -> None:
-        out = self._out
+        out = self.out
         if isinstance(command, Send):
             if command.wire is not None:
                 out += command.wire
-            elif self._deflates:
+            elif self.deflates:
                 self._deflate([(command.opcode, [command.payload])])
             else:
                 out += (head(command.opcode, len(command.payload)), command.payload)
             self.journal.sent(now, command)
         elif isinstance(command, SendAll):
             taken = self.bridge.taken_for(command.runs) if self.bridge is not None else b""
-            if self._deflates:
+            if self.deflates:
                 self._deflate(command.runs)
             elif taken:
                 out.append(taken)
@@ -362,7 +350,7 @@ class Connection(asyncio.BufferedProtocol):
                         out += (head(opcode, len(payload)), payload)
             self.journal.all(now, OUT, command.runs, command.relay)
         elif isinstance(command, Burst):
-            if self._deflates:
+            if self.deflates:
                 program = command.program
                 for index, payload in enumerate(program.payloads(command.first, command.last), command.first):
                     self._deflate([(program.opcode(index), [payload])])
@@ -380,43 +368,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _deflate(self, runs: Runs) -> None:
         """Say messages compressed (RFC 7692)."""
-        extensions = self._frames.library().extensions
+        extensions = self.frames.library().extensions
         for opcode, payloads in runs:
             for payload in payloads:
-                self._out.append(Frame(Opcode(opcode), payload).serialize(mask=False, extensions=extensions))
-
-    def _relayed(self, command: Forward | HangUp | Dial) -> None:
-        """Do something with the upstream."""
-        if isinstance(command, Dial):
-            if self.bridge is None:
-                self.bridge = Bridge(self)
-            self._frames.relayed = True
-            self.bridge.dial(command.relay)
-        elif self.bridge is not None:
-            if isinstance(command, Forward):
-                self.bridge.forward(command.runs, self._frames.taken)
-            else:
-                self._hang_up(command)
-
-    def unrelayed(self) -> None:
-        """Answer pings and the client's close frame by ourselves."""
-        self.bridge, self._frames.relayed, self.passing = None, False, False
-
-    def _hang_up(self, command: HangUp) -> None:
-        """End the connection to the upstream as is said, or as the client's ends."""
-        bridge = self.bridge
-        assert bridge is not None
-        if command.code is not None:
-            bridge.hang_up(command.code, command.reason)
-            if self.session is not None and not self.session.relays and self._frames.last == b"":
-                self.unrelayed()  # another behaviour takes over
-            return
-        protocol = self._frames.protocol
-        closed = None if protocol is None else protocol.close_rcvd or protocol.close_sent
-        if closed is None or self._aborted:
-            bridge.hang_up(1006)
-        else:
-            bridge.hang_up(int(closed.code), closed.reason)
+                self.out.append(Frame(Opcode(opcode), payload).serialize(mask=False, extensions=extensions))
 
     def _do(self, command: Await | Next | Run | Halt) -> None:
         """Run, ask or cancel something of the author's."""
@@ -440,7 +395,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _read(self) -> None:
         """Take the frames that came; what they are answered is in `_out`, in their order."""
-        frames = self._frames
+        frames = self.frames
         while True:
             # Answered before anything else is looked at: that may end the connection, or be answered itself.
             runs = frames.ordinary()
@@ -451,12 +406,12 @@ class Connection(asyncio.BufferedProtocol):
                 return
             for one in others:
                 opcode, data = one.opcode.value, bytes(one.data)
-                if frames.relayed and opcode & 8:
-                    self._signalled(opcode, data)
+                if frames.relayed and opcode & 8 and self.bridge is not None:
+                    self.bridge.heard(opcode, data)
                     continue
                 if opcode in (PING, PONG):
                     time = self.journal.add(monotonic(), IN, opcode, data)
-                    self._noticed(opcode, data, time)
+                    self.noticed(opcode, data, time)
                 elif opcode != CLOSE:
                     frames.taken = b""
                     self._came([(opcode, [data])])
@@ -466,51 +421,18 @@ class Connection(asyncio.BufferedProtocol):
                     if fault is not None:
                         frames.library().data_to_send()  # its pong, which is lost
                     self.journal.add(monotonic(), OUT, PONG, data, fault=fault)
-            self._collect()
+            self.collect()
 
-    def _signalled(self, opcode: int, data: bytes) -> None:
-        """Pass a ping, a pong or the client's end on to the upstream, which answers it."""
-        bridge, session = self.bridge, self.session
-        if bridge is None or session is None:
-            return
-        if opcode == CLOSE:
-            close = FrameClose.parse(data)
-            self._close_in = True
-            time = self.journal.close(monotonic(), IN, int(close.code), close.reason, relay=FORWARDED)
-            self._noticed(CLOSE, data, time)
-            # What the upstream says before its answer is still for the client (RFC 6455 §5.5.1).
-            self._deadline.after(UPSTREAM_SECONDS, self._unanswered)
-            self.ask(Leaving(int(close.code), close.reason))
-            return
-        ours = opcode == PONG and self._waits.pinged_with(data)
-        fault = session.network.unanswered() if session.network is not None and opcode == PING else None
-        passed = not ours and fault is None
-        time = self.journal.add(
-            monotonic(), IN, opcode, data, fault=fault, relay=None if ours else FORWARDED if passed else DROPPED
-        )
-        self._noticed(opcode, data, time)
-        if passed:
-            bridge.signal(opcode, data)
+    def left(self, code: int, reason: str) -> None:
+        """Log a close frame of the client's that is not answered yet."""
+        self._close_in = True
+        time = self.journal.close(monotonic(), IN, code, reason, relay=FORWARDED)
+        self.noticed(CLOSE, b"" if code == 1005 else code.to_bytes(2, "big") + reason.encode(), time)
 
-    def control(self, opcode: int, data: bytes) -> None:
-        """Send a ping or a pong of the upstream's."""
-        if self.open:
-            protocol = self._frames.library()
-            (protocol.send_ping if opcode == PING else protocol.send_pong)(data)
-            self.journal.add(monotonic(), OUT, opcode, data, relay=FORWARDED)
-            self._collect()
-
-    def _unanswered(self) -> None:
-        """Answer the client's close frame without the upstream, which takes too long."""
-        self._frames.confirm()
-        self._collect()
-        self.flush()
-        self._deadline.end(self.abort)
-
-    def _noticed(self, opcode: int, data: bytes, time: int) -> None:
+    def noticed(self, opcode: int, data: bytes, time: int) -> None:
         """Tell those who care of a ping, a pong or the connection's end."""
         if opcode == PONG:
-            self._waits.ponged(data, monotonic())
+            self.waits.ponged(data, monotonic())
         if self.inbox is not None:
             self.inbox.put(Message(data, opcode, connection=self.record.number, time=time))
 
@@ -519,7 +441,7 @@ class Connection(asyncio.BufferedProtocol):
         session = self.session
         if session is None:
             return
-        self.read = runs if self._frames.relayed else None
+        self.read = runs if self.bridge is not None else None
         if session.tells:
             # The session says when these have come, and what is to be logged of them.
             self._ask(Received(runs))
@@ -551,56 +473,56 @@ class Connection(asyncio.BufferedProtocol):
         if self._sends % SENDS_PER_TURN == 0:
             await asyncio.sleep(0)
         while self.open and (self._write_paused or self.full):
-            await self._waits.change()
+            await self.waits.change()
         if not self.open:
             raise ConnectionClosedError(f"connection {self.record.number} is closed")
 
     async def ended(self) -> None:
         """Return once the TCP connection has ended."""
-        while not self._lost:
-            await self._waits.change()
+        while not self.lost:
+            await self.waits.change()
 
     def ping(self, payload: bytes) -> asyncio.Future[float] | None:
         """Send a ping; return what has the time until its pong in seconds; None: the connection is closed."""
         if not self.open:
             return None
         now = monotonic()
-        waiting = self._waits.pinged(payload, now)
-        self._frames.library().send_ping(payload)
+        waiting = self.waits.pinged(payload, now)
+        self.frames.library().send_ping(payload)
         self.journal.add(now, OUT, PING, payload, relay=INJECTED if self.session and self.session.relays else None)
-        self._collect()
+        self.collect()
         self.flush()
         return waiting
 
     def _say_close(self, code: int, reason: str) -> None:
         if self.open:
-            self._frames.library().send_close(None if code == 1005 else code, reason)
-            self._frames.confirm()
-            self._collect()
-            self._deadline.end(self.abort)
+            self.frames.library().send_close(None if code == 1005 else code, reason)
+            self.frames.confirm()
+            self.collect()
+            self.deadline.end(self.abort)
 
     def abort(self) -> None:
         """End the TCP connection without a close frame, and without what the peer has not taken yet."""
-        if self._lost:
+        if self.lost:
             return
-        self._aborted = True
-        self._out.clear()
-        self._transport.abort()
+        self.aborted = True
+        self.out.clear()
+        self.transport.abort()
 
     def _drop(self, *, reset: bool = False) -> None:
         """End the TCP connection without a close frame, after what was sent before; `reset`: with an RST, at once."""
         self.flush()
-        self._aborted = True
+        self.aborted = True
         if reset:
-            reset_on_close(self._transport.get_extra_info("socket").fileno())
-            self._transport.abort()
+            reset_on_close(self.transport.get_extra_info("socket").fileno())
+            self.transport.abort()
             return
-        self._transport.close()
-        self._deadline.end(self.abort)
+        self.transport.close()
+        self.deadline.end(self.abort)
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
         """Take over what the protocol has to say, and log the close frames."""
-        protocol = self._frames.protocol
+        protocol = self.frames.protocol
         if protocol is None:
             return
         network = self.session.network if self.session is not None else None
@@ -609,7 +531,7 @@ class Connection(asyncio.BufferedProtocol):
             if silent is not None:
                 continue
             if data:
-                self._out.append(data)
+                self.out.append(data)
             else:
                 self._ending = True
         received, sent = protocol.close_rcvd, protocol.close_sent
@@ -617,7 +539,7 @@ class Connection(asyncio.BufferedProtocol):
             self._close_in = True
             time = self.journal.close(monotonic(), IN, received.code, received.reason)
             data = b"" if received.code == 1005 else received.serialize()
-            self._noticed(CLOSE, data, time)
+            self.noticed(CLOSE, data, time)
         if sent is not None and not self._close_out:
             self._close_out = True
             self._failed = self._ending and received is None
@@ -630,54 +552,49 @@ class Connection(asyncio.BufferedProtocol):
         """Write what the session and the protocol have to say, as one write."""
         if self.bridge is not None:
             self.bridge.write()
-        out, self._out = self._out, []
-        if self._lost or self._transport.is_closing():
+        out, self.out = self.out, []
+        if self.lost or self.transport.is_closing():
             return
         if out:
             if len(out) == 1:
-                self._transport.write(out[0])
+                self.transport.write(out[0])
             elif len(out) < 16 and sum(map(len, out)) > VIEWED_READ:
-                self._transport.writelines(out)
+                self.transport.writelines(out)
             else:
-                self._transport.write(b"".join(out))
+                self.transport.write(b"".join(out))
         if self._ending:
             self._ending = False
             network = self.session.network if self.session is not None else None
             lingers = network.slow_close() if network is not None and not self.listener.stopped else 0.0
             if lingers:
-                self._deadline.linger(lingers)
+                self.deadline.linger(lingers)
                 self.listener.loop.call_later(lingers, self._say_no_more)
                 return
             self._say_no_more()
 
     def _say_no_more(self) -> None:
         """End our half of the TCP connection."""
-        if not self._lost and not self._transport.is_closing():
+        if not self.lost and not self.transport.is_closing():
             self.pace()
-            if self._transport.can_write_eof():
+            if self.transport.can_write_eof():
                 # Not close(): with unread bytes the kernel would send a reset, which may overtake our close frame.
-                self._transport.write_eof()
-                self._deadline.end(self.abort)
+                self.transport.write_eof()
+                self.deadline.end(self.abort)
             else:
-                self._transport.close()
-
-    @property
-    def takes(self) -> bool:
-        """Whether the client takes what it is sent."""
-        return not (self._held or self._write_paused)
+                self.transport.close()
 
     def pace(self) -> None:
         """Read only while the session takes messages and the peer takes ours; and what ends the connection."""
         bridge = self.bridge
         if bridge is not None:
-            bridge.read(on=self.takes or self._lost)
-        if self._lost or self._transport.is_closing():
+            bridge.read(on=self.takes or self.lost)
+        if self.lost or self.transport.is_closing():
             return
         full = self._held or self._write_paused or self._unread or (bridge is not None and bridge.full)
-        if self.session is not None and full and self._frames.open:
-            self._transport.pause_reading()
+        if self.session is not None and full and self.frames.open:
+            self.transport.pause_reading()
         else:
-            self._transport.resume_reading()
+            self.transport.resume_reading()
 
     # Its end
 
@@ -690,20 +607,20 @@ class Connection(asyncio.BufferedProtocol):
         self.wake_at = None
         if self.inbox is not None:
             self.inbox.end()
-        self._waits.ended()
+        self.waits.ended()
 
     def _ended(self) -> None:
         """Log the end of the TCP connection."""
-        self._frames.confirm()
-        protocol = self._frames.protocol
+        self.frames.confirm()
+        protocol = self.frames.protocol
         closed = None if protocol is None else protocol.close_sent if self._failed else protocol.close_rcvd
         if closed is None:
-            way = OUT if self._aborted else IN
+            way = OUT if self.aborted else IN
             time = self.journal.add(monotonic(), way, ABORT, fault=self._fault, relay=self._relay)
-            self._noticed(ABORT, b"", time)
+            self.noticed(ABORT, b"", time)
         self._end()
         if self.bridge is not None:
-            self.bridge.end()
+            self.bridge.gone()
         record = self.record
         record.close_code, record.close_reason = (1006, "") if closed is None else (closed.code, closed.reason)
         record.closed_ns = self.journal.session.time_ns(monotonic())
@@ -715,4 +632,4 @@ class Connection(asyncio.BufferedProtocol):
 
     def forget(self) -> None:
         """In a forked child: give the socket's descriptor back without a word to the peer, who is the parent's."""
-        give_back(self._transport)
+        give_back(self.transport)

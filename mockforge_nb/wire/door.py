@@ -10,9 +10,10 @@ from mockforge_nb.core.plan import Relay
 
 from .connection import Connection
 from .deadline import Deadline
+from .dial import Refused, dial
 from .handshake import Handshake, refused
 from .sockets import give_back
-from .upstream import Refused, Upstream, dial
+from .upstream import Upstream
 
 if TYPE_CHECKING:
     from .listener import Listener

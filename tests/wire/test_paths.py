@@ -88,7 +88,7 @@ def played(server: MockServer, reader: type[FrameReader], pieces: list[bytes]) -
         give(door, request())
         connection = transport.protocol
         assert isinstance(connection, Connection)
-        connection._frames = reader(MOST)
+        connection.frames = reader(MOST)
         head = len(transport.written)
         for piece in pieces:
             give(connection, piece)

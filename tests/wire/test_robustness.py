@@ -227,7 +227,7 @@ def test_a_client_that_never_reads_takes_bounded_memory_and_gets_all_in_order_on
         client.send(request())
         eventually(lambda: server.connections and not _moves(server))
         (wire,) = server.listener.connections
-        assert wire._transport.get_write_buffer_size() < 2**20
+        assert wire.transport.get_write_buffer_size() < 2**20
         sent = len(server.traffic)
         assert sent < count
         with server.client() as other:  # others are served meanwhile
@@ -256,7 +256,7 @@ def test_an_echo_is_not_read_faster_than_it_is_taken(ws_mock: WsMock) -> None:
             while True:
                 sent += client.socket.send(message[sent % len(message) :])
         (wire,) = server.listener.connections
-        assert wire._transport.get_write_buffer_size() < 2**20
+        assert wire.transport.get_write_buffer_size() < 2**20
         assert still_echoes(server)
         whole = sent // len(message)
         client.socket.settimeout(20)

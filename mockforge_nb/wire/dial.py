@@ -1,0 +1,165 @@
+"""Find a connection's upstream and connect to it: the handshake that passes between client and upstream."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import ssl
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+from websockets.client import ClientProtocol
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidStatus
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+from websockets.http11 import Response
+from websockets.uri import WebSocketURI, parse_uri
+
+from mockforge_nb.core.events import Failed
+
+from .request import SILENT
+from .upstream import Upstream, passed_on
+
+if TYPE_CHECKING:
+    from mockforge_nb.core.identity import Identity
+    from mockforge_nb.core.plan import Relay
+    from mockforge_nb.core.plan import Upstream as Wanted
+
+    from .listener import Listener
+
+
+class Refused(Exception):  # noqa: N818  # what happened, and no failure of ours
+    """There is no connection to the upstream.
+
+    Attributes:
+        response: What a client is told whose handshake waits for it.
+    """
+
+    def __init__(self, response: Response, why: str) -> None:
+        self.response = response
+        super().__init__(why)
+
+    @classmethod
+    def of(cls, status: HTTPStatus, why: str) -> Refused:
+        """Return a refusal of our own."""
+        body = f"{why}\n".encode()
+        headers = Headers({"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))})
+        headers["Connection"] = "close"
+        return cls(Response(status.value, status.phrase, headers, body), why)
+
+    @classmethod
+    def by(cls, url: str, response: Response) -> Refused:
+        """Return a refusal of the upstream's, which the client is told as it was said."""
+        status = response.status_code
+        why = f"the upstream {url} answered {status} {response.reason_phrase}".rstrip()
+        if status < 300:  # for a client it would be no refusal
+            return cls.of(HTTPStatus.BAD_GATEWAY, f"{why}, not 101: it is no WebSocket server")
+        body = bytes(response.body or b"")
+        headers = Headers([(name, value) for name, value in passed_on([*response.headers.raw_items()])])
+        headers["Content-Length"] = str(len(body))
+        headers["Connection"] = "close"
+        return cls(Response(status, response.reason_phrase, headers, body), why)
+
+
+async def dial(listener: Listener, relay: Relay, who: Identity, most: int) -> Upstream | None:
+    """Connect to the upstream of a relay.
+
+    Args:
+        listener: Whose connection it is for.
+        relay: The relay.
+        who: Who asks for it.
+        most: The largest message that is taken from it, in bytes.
+
+    Returns:
+        The upstream, from which nothing is read before `Upstream.attach`; None: this connection is not relayed.
+
+    Raises:
+        Refused: There is none.
+    """
+    wanted = relay.upstream
+    try:
+        found = wanted.find(who)
+        url = await found if inspect.isawaitable(found) else found
+    except Exception as error:  # the author's, kept for check()
+        listener.failed(Failed(error))
+        raise Refused.of(HTTPStatus.INTERNAL_SERVER_ERROR, "no upstream was found: see server.errors") from error
+    if url is None:
+        return None
+    uri = parse_uri(url)
+    shown = f"{'wss' if uri.secure else 'ws'}://{uri.host}:{uri.port}{uri.path}"
+    upstream: Upstream | None = None
+    try:
+        async with asyncio.timeout(wanted.seconds):
+            upstream = await _connect(listener, wanted, uri, who, most)
+            await upstream.answered
+            return upstream
+    except TimeoutError as error:
+        why = f"the upstream {shown} did not answer within {wanted.seconds:g} s"
+        raise Refused.of(HTTPStatus.GATEWAY_TIMEOUT, why) from error
+    except InvalidStatus as error:
+        raise Refused.by(shown, error.response) from error
+    except ssl.SSLCertVerificationError as error:
+        why = f"the certificate of {shown} is not trusted: {error.verify_message}; see proxy(ssl=)"
+        raise Refused.of(HTTPStatus.BAD_GATEWAY, why) from error
+    except Exception as error:  # of the system, of TLS or of the handshake
+        why = f"the upstream {shown} cannot be reached: {_reason(error)}"
+        raise Refused.of(HTTPStatus.BAD_GATEWAY, why) from error
+    finally:
+        if upstream is not None and (upstream.answered.cancelled() or not _well(upstream.answered)):
+            upstream.abort()
+
+
+def _well(answered: asyncio.Future[Response]) -> bool:
+    return answered.done() and answered.exception() is None
+
+
+def _reason(error: BaseException) -> str:
+    return str(error.__cause__ or error) or type(error).__name__
+
+
+async def _connect(listener: Listener, wanted: Wanted, uri: WebSocketURI, who: Identity, most: int) -> Upstream:
+    offered = [one.strip() for name, value in who.headers if name.lower() == "sec-websocket-protocol"
+               for one in value.split(",")]  # fmt: skip
+    protocol = ClientProtocol(
+        uri,
+        extensions=[ClientPerMessageDeflateFactory(client_max_window_bits=True)] if wanted.compression else None,
+        subprotocols=cast(Any, offered) or None,
+        max_size=most,
+        logger=SILENT,
+    )
+    request = protocol.connect()
+    given = {name.lower() for name in request.headers}
+    own = {name.lower(): value for name, value in wanted.headers}
+    for name, value in passed_on(who.headers):
+        if name.lower() not in own and name.lower() not in given:
+            request.headers[name] = value
+    for name, said in wanted.headers:
+        if name in request.headers:
+            del request.headers[name]
+        if said is not None:
+            request.headers[name] = said
+    if who.query:
+        mark = "&" if "?" in request.path else "?"
+        request.path += mark + who.query
+    context = _tls(wanted.tls) if uri.secure else None
+    _, made = await listener.loop.create_connection(
+        lambda: Upstream(listener, f"{'wss' if uri.secure else 'ws'}://{uri.host}:{uri.port}{request.path}",
+                         protocol, request.serialize(), most),
+        uri.host,
+        uri.port,
+        ssl=context,
+        server_hostname=uri.host if context is not None else None,
+    )  # fmt: skip
+    made.begin()
+    return made
+
+
+def _tls(said: Any) -> ssl.SSLContext:
+    """Return the TLS settings that ``proxy(ssl=)`` stands for."""
+    if isinstance(said, ssl.SSLContext):
+        return said
+    context = ssl.create_default_context(cafile=said or None)
+    if said is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
