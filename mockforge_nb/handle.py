@@ -99,6 +99,8 @@ class Server(NetworkWords[Live]):
         self.traffic = Traffic(log)
         self.connections = Connections(self)
         self.port: int = loop.run(self.listener.start, host, port)
+        self._upstreams = [route.plan.behaviour.upstream for route in routes if isinstance(route.plan.behaviour, Relay)]
+        log.url = (self._upstreams[0].url if self._upstreams else "") or self.url
         self._recorder = self._record(mock)
 
     def _record(self, mock: Mock) -> Recorder | None:
@@ -106,9 +108,8 @@ class Server(NetworkWords[Live]):
         if mock._record is None:
             return None
         started = datetime.fromtimestamp(self.listener.log.started_ns / 1e9, UTC).isoformat(timespec="milliseconds")
-        upstreams = [route.plan.behaviour.upstream for route in self._routes if isinstance(route.plan.behaviour, Relay)]
-        url = (upstreams[0].url or self.url) if upstreams else self.url
-        first = header(url, started.replace("+00:00", "Z"), "proxy" if upstreams else "mock")
+        how = "proxy" if self._upstreams else "mock"
+        first = header(self.listener.log.url, started.replace("+00:00", "Z"), how)
         try:
             recorder = Recorder(Path(str(mock._record.arguments["path"])), first, mock._record.made)
         except RecordingError:

@@ -380,11 +380,14 @@ class Mock(NetworkWords["Mock"]):
     def record(self, path: str | os.PathLike[str] | None, *, redact: Sequence[str] = ()) -> Mock:
         """Write what crosses the wire to a replay file, line by line as it comes; `Script.load` plays it again.
 
+        A large one is better a ``.parquet`` file, a row in place of each line. As such a file can be read only once
+        it is whole, what comes is also in a replay file beside it (``feed.parquet.jsonl``) until the server stops.
+
         Only its owner may read the file. A recording that is there is replaced when the mock is served, any other
         file is an error then. Handshakes are not in it, so that no cookie or authorization is.
 
         Args:
-            path: The file, which ends in ``.jsonl`` or ``.ndjson``; None: nothing is recorded.
+            path: The file, which ends in ``.jsonl``, ``.ndjson`` or ``.parquet``; None: nothing is recorded.
             redact: JSONPaths of what must not be recorded, such as ``"$..password"``.
 
         Raises:

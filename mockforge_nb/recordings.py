@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from .core.faults import lost
 from .core.log import DROPPED, IN, INJECTED, OUT
 from .core.message import ABORT, BINARY, CLOSE, TEXT
-from .core.recording import header, line_of, written
+from .core.recording import line_of, written
 from .errors import OptionError, RecordingError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SUFFIXES = (".jsonl", ".ndjson")
+SUFFIXES = (".jsonl", ".ndjson", ".parquet")
 OPCODES = {"text": TEXT, "binary": BINARY, "close": CLOSE, "abort": ABORT}
 
 
@@ -58,8 +58,13 @@ def lines_of(frame: pd.DataFrame, opened: dict[int, pd.Timestamp]) -> list[dict[
             f"{holes:,} messages have left memory: raise limits(log_bytes=), or record(path) while it happens"
         )
     lines = []
+    left: set[int] = set()  # connections that their client has closed: how that is answered is no script's
     for row in wanted.to_dict("records"):
         if lost(row["fault"] if isinstance(row["fault"], str) else None):
+            continue
+        if row["opcode"] == "close" and row["direction"] == "in":
+            left.add(row["connection"])
+        if row["connection"] in left and row["opcode"] in ("close", "abort"):
             continue
         ts = (row["time"] - opened[row["connection"]]).total_seconds() * 1000
         reason = row["close_reason"] if isinstance(row["close_reason"], str) else ""
@@ -83,6 +88,12 @@ def _unheard(frame: pd.DataFrame) -> pd.Series[bool]:
     return (incoming & (frame["relay"] == INJECTED)) | (~incoming & (frame["relay"] == DROPPED))
 
 
-def text_of(lines: Iterable[dict[str, Any]], started: str, url: str = "") -> str:
-    """Return the text of a recording."""
-    return "".join(map(written, [header(url, started, "traffic"), *lines]))
+def write(path: Path, first: dict[str, Any], lines: Iterable[dict[str, Any]]) -> None:
+    """Write a recording; only its owner may read it."""
+    if path.suffix.lower() == ".parquet":
+        from .formats.parquet import write as write_parquet
+
+        write_parquet(path, first, lines)
+        return
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(map(written, [first, *lines]))

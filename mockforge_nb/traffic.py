@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from .core.log import Log
+from .core.recording import header, written
 from .core.units import number, seconds
 from .errors import OptionError
 from .frames import DIRECTIONS, OPCODES, log_frame
@@ -131,39 +132,39 @@ class Traffic:
         wanted = connection if connection is not None else numbers[0] if numbers else None
         if wanted not in numbers:
             raise OptionError("script(connection=)", connection, "is not in this traffic", f"it has {numbers}")
-        text = self._recording(frame[frame["connection"] == wanted])
-        if text.count("\n") < 2:
+        first, lines = self._recording(frame[frame["connection"] == wanted])
+        if not lines:
             raise OptionError("script(connection=)", wanted, "said and heard nothing")
-        return Script.parse(text, f"<connection {wanted}>")
+        return Script.parse("".join(map(written, [first, *lines])), f"<connection {wanted}>")
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the messages to a replay file, in which each line has its connection's number.
 
-        Only its owner may read a file that is new.
+        Only its owner may read a file that is new. A ``.parquet`` file has a row in place of each line.
 
         Raises:
-            OptionError: The path does not end in ``.jsonl`` or ``.ndjson``.
+            OptionError: The path does not end in ``.jsonl``, ``.ndjson`` or ``.parquet``.
             RecordingError: Messages have left memory (`limits(log_bytes=)`); nothing is written.
         """
-        from .recordings import SUFFIXES
+        from .recordings import SUFFIXES, write
 
         where = Path(path)
         if where.suffix.lower() not in SUFFIXES:
             raise OptionError("save()", str(path), f"does not end in {' or '.join(SUFFIXES)}")
-        text = self._recording(self.df)
-        with open(
-            os.open(where, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline="\n"
-        ) as file:
-            file.write(text)
+        write(where, *self._recording(self.df))
 
-    def _recording(self, frame: pd.DataFrame) -> str:
+    def _recording(self, frame: pd.DataFrame) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return the header line and the lines of a recording."""
         import pandas as pd
 
-        from .recordings import lines_of, text_of
+        from .recordings import lines_of
 
         opened = {each.number: pd.Timestamp(each.opened_ns, tz="UTC") for each in self._log.connections}
         started = pd.Timestamp(self._log.started_ns, tz="UTC").isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return text_of(lines_of(frame, opened), started)
+        numbers = set(frame["connection"])
+        spoken = {each.subprotocol for each in self._log.connections if each.number in numbers}
+        subprotocol = spoken.pop() if len(spoken) == 1 else None
+        return header(self._log.url, started, "traffic", subprotocol), lines_of(frame, opened)
 
     def clear(self) -> None:
         """Drop all rows; the connections stay, with their counts.

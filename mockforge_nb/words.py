@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from .core.events import Close
+from .proxies import public
 from .script import Script
 
 PLAIN = (str, bytes, int, float, timedelta, os.PathLike, Script, Close, type(None))
@@ -44,6 +45,8 @@ class Word:
     def __repr__(self) -> str:
         """Write the call; arguments that were left out, or are what they are anyway, are not shown."""
         said = {name: value for name, value in self.arguments.items() if value is not None and value is not ...}
+        if self.call == "proxy":
+            said = without_secrets(said)
         texts = []
         for name, value in said.items():
             if value is False or (name, value) in DEFAULTS:
@@ -85,6 +88,17 @@ def same(a: object, b: object) -> bool:
     # True is 1 and 1 is 1.0 to Python, but not in a JSON message.
     plain = isinstance(a, PLAIN) and isinstance(b, PLAIN) and isinstance(a, bool) is isinstance(b, bool)
     return plain and bool(a == b)
+
+
+def without_secrets(said: Mapping[str, object]) -> dict[str, object]:
+    """Return a proxy's arguments as they may be shown: a notebook's output is read by others."""
+    found = dict(said)
+    if isinstance(found["upstream"], str):
+        found["upstream"] = public(found["upstream"])
+    headers = found.get("headers")
+    if isinstance(headers, Mapping):
+        found["headers"] = {name: None if value is None else "***" for name, value in headers.items()}
+    return found
 
 
 def shown(value: object) -> str:

@@ -8,21 +8,26 @@ import pickle
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonpath import compile as compile_path
 
-from mockforge_nb import Mock, OptionError, RecordingError, Script, ScriptError
+from mockforge_nb import Message, Mock, MockServer, OptionError, RecordingError, Script, ScriptError
 from mockforge_nb.core.log import IN, OUT
 from mockforge_nb.core.message import ABORT, BINARY, CLOSE, PING, TEXT
 from mockforge_nb.core.recording import REDACTED, header, line_of, written
 from mockforge_nb.pytest_plugin import WsMock
+from mockforge_nb.recordings import write
+
+from .wire.upstreams import echo, with_websockets
 
 PATIENCE = 20
 TALK = [
@@ -52,7 +57,8 @@ def test_a_recording_is_a_replay_file_that_says_the_same_again(ws_mock: WsMock, 
     server.stop()
     first, *rest = lines(path)
     assert first == {
-        "mockforge": 1, "url": server.url, "started": first["started"], "recorded": "mock", "templates": False,
+        "mockforge": 1, "url": server.url, "subprotocol": None, "started": first["started"], "recorded": "mock",
+        "templates": False,
     }  # fmt: skip
     assert [{k: v for k, v in line.items() if k != "ts"} for line in rest] == [
         {"connection": 1, "text": said[0]},
@@ -206,6 +212,142 @@ def test_a_file_that_is_no_recording_is_never_overwritten(tmp_path: Path) -> Non
     assert [line["text"] for line in lines(again) if "text" in line] == ["second"]
 
 
+def test_a_parquet_recording_is_played_like_the_other(ws_mock: WsMock, tmp_path: Path) -> None:
+    path = tmp_path / "feed.parquet"
+    mock = Mock().seed(1).replay([*TALK[:2], {"text": "no {json"}, *TALK[2:]])
+    server = ws_mock(mock.record(path, redact=["$..password"]))
+    said = talk(server)
+    assert (tmp_path / "feed.parquet.jsonl").exists()
+    server.stop()
+    assert not (tmp_path / "feed.parquet.jsonl").exists()
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    frame = pd.read_parquet(path)
+    assert list(frame["dir"]) == ["out", "in", "out", "out", "out", "out"]
+    assert frame.loc[4, "binary"] == b"\x00\xff"
+    assert "lovelace" not in str(frame)
+    again = talk(ws_mock(Mock().replay(path, speed=10)))
+    assert again == [said[0], "no {json", '{"user":"ada","password":"***"}', b"\x00\xff", 4000]
+    saved = tmp_path / "saved.parquet"
+    server.traffic.save(saved)
+    assert talk(ws_mock(Mock().replay(Script.load(saved, connection=1)))) == said
+    with pytest.raises(OptionError, match="goes with a table"):
+        Script.load(path, template="x")
+    assert len(Script.load(path, rows=True, columns=["dir", "text"])) == 6  # as a table like any other
+
+
+def test_a_parquet_recording_that_was_cut_off_has_its_lines_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "feed.parquet"
+    code = """
+        import sys, threading
+        from mockforge_nb import Mock
+        server = Mock().echo().record(sys.argv[1]).serve(port=0)
+        with server.client() as client:
+            client.send("a")
+            client.recv()
+            print("said", flush=True)
+            threading.Event().wait()
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), str(path)], stdout=subprocess.PIPE, text=True
+    )
+    beside = tmp_path / "feed.parquet.jsonl"
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "said\n"
+        until = time.monotonic() + PATIENCE
+        while len(beside.read_text().splitlines()) < 3 and time.monotonic() < until:
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+    with pytest.raises(ScriptError, match=r"was cut off before the file was whole; load what came: .*parquet\.jsonl"):
+        Script.load(path)
+    assert len(Script.load(beside)) == 2
+    with Mock().replay(["b"], then="close").record(path).serve(port=0) as server, server.client() as client:
+        client.drain()
+    assert [step.payload.value for step in Script.load(path).steps if step.payload is not None] == ["b"]
+
+
+def test_a_table_of_one_s_own_is_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "mine.parquet"
+    pd.DataFrame({"a": [1]}).to_parquet(path)
+    with pytest.raises(RecordingError, match="is there and is no recording"):
+        Mock().record(path).serve(port=0)
+    assert list(pd.read_parquet(path)["a"]) == [1]
+
+
+def test_what_a_proxy_relayed_is_played_without_it(ws_mock: WsMock, tmp_path: Path) -> None:
+    path = tmp_path / "feed.jsonl"
+    real = ws_mock(Mock().replay([{"dir": "in", "json": {"op": "subscribe"}, "match": "json"}, *TALK[2:]]))
+    url = real.url.replace("ws://", "ws://user:pass@") + "?token=secret"
+    proxy = ws_mock(Mock().proxy(url, record=path, redact=["$..password"], transform={"in": unchanged}))
+
+    def talk_to(server: MockServer) -> list[Any]:
+        with server.client(additional_headers={"Authorization": "Bearer secret", "Cookie": "a=secret"}) as client:
+            client.send({"op": "subscribe", "id": 7})
+            return [*client.drain(), client.close_code]
+
+    said = talk_to(proxy)
+    script = proxy.traffic.script(connection=1)
+    proxy.stop()
+    real.stop()
+    assert said == ['{"user":"ada","password":"lovelace"}', b"\x00\xff", 4000]
+    assert talk_to(ws_mock(Mock().replay(script))) == said
+    assert talk_to(ws_mock(Mock().replay(path))) == ['{"user":"ada","password":"***"}', *said[1:]]
+    text = path.read_text()
+    assert [word for word in ("secret", "pass@", "lovelace") if word in text] == []
+    assert (lines(path)[0]["recorded"], lines(path)[0]["url"]) == ("proxy", real.url)
+
+
+async def unchanged(message: Message) -> Message:
+    """Awaited, though it changes nothing."""
+    return message
+
+
+def test_a_recording_has_what_the_client_said_and_heard_whatever_was_made_of_it(
+    ws_mock: WsMock, tmp_path: Path
+) -> None:
+    path = tmp_path / "feed.jsonl"
+    real = ws_mock(Mock().echo())
+
+    def changed(message: Message) -> object:
+        return None if message.text == "quiet" else [f"<{message.text}>", "and more"]
+
+    proxy = ws_mock(Mock().proxy(real.url, record=path, transform=changed).when("rule", "local"))
+    with proxy.client() as client:
+        client.send("a")
+        heard = [client.recv(PATIENCE) for _ in range(4)]
+        client.send("quiet")
+        client.send("rule")
+        heard.append(client.recv(PATIENCE))
+    proxy.traffic.save(tmp_path / "saved.jsonl")
+    proxy.stop()
+    for file in (path, tmp_path / "saved.jsonl"):
+        found = [(line.get("dir", "out"), line["text"]) for line in lines(file)[1:] if "text" in line]
+        assert [text for way, text in found if way == "in"] == ["a", "quiet", "rule"]
+        assert [text for way, text in found if way == "out"] == heard
+
+
+def test_the_subprotocol_of_the_first_connection_is_in_the_header(ws_mock: WsMock, tmp_path: Path) -> None:
+    path = tmp_path / "feed.jsonl"
+
+    real = with_websockets(echo, subprotocols=["chat"])
+    try:
+        proxy = ws_mock(Mock().proxy(real.url, record=path))
+        assert lines(path)[0]["subprotocol"] is None
+        with proxy.client(subprotocols=["chat"]) as client:
+            client.send("a")
+            assert client.recv(PATIENCE) == "a"
+        proxy.traffic.save(tmp_path / "saved.jsonl")
+        proxy.stop()
+    finally:
+        real.stop()
+    assert [lines(file)[0]["subprotocol"] for file in (path, tmp_path / "saved.jsonl")] == ["chat", "chat"]
+    assert len(Script.load(path)) == 2
+
+
 @pytest.mark.parametrize(
     ("path", "redact", "problem"),
     [
@@ -238,11 +380,18 @@ ROWS = st.one_of(
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from([IN, OUT]), ROWS, st.floats(0, 1e6)), min_size=1, max_size=8))
-def test_whatever_is_recorded_is_sent_again_as_it_was(rows: list[Any]) -> None:
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([IN, OUT]), ROWS, st.floats(0, 1e6)), min_size=1, max_size=8), st.booleans())
+def test_whatever_is_recorded_is_sent_again_as_it_was(rows: list[Any], table: bool) -> None:
     rows = sorted(rows, key=lambda row: float(row[2]))
-    kept = [line_of(ts, 1, way, opcode, payload) for way, (opcode, payload), ts in rows]
-    script = Script.parse("".join(map(written, [header("", "", "mock"), *filter(None, kept)])))
+    kept = [*filter(None, (line_of(ts, 1, way, opcode, payload) for way, (opcode, payload), ts in rows))]
+    first = header("", "", "mock")
+    if table:
+        with tempfile.TemporaryDirectory() as folder:
+            write(Path(folder) / "x.parquet", first, kept)
+            script = Script.load(Path(folder) / "x.parquet")
+    else:
+        script = Script.parse("".join(map(written, [first, *kept])))
     for step, (way, (opcode, payload), _) in zip(script.steps, rows, strict=True):
         assert step.payload is not None
         assert step.dir == ("in" if way == IN else "out")

@@ -223,12 +223,14 @@ class Log:
         started_ns: When the server started, in nanoseconds since the epoch.
         rows: The rows, for who converts them.
         origins: Every record that rows point to: `connections`, refused handshakes, and first what None stands for.
+        url: Where all this crossed: a proxy's upstream, else the server itself.
         relays: Whether a proxy's messages are among them, so that the columns `relay` and `original` are there.
     """
 
     def __init__(self, log_bytes: int = 256 * 2**20) -> None:
         self.connections: list[ConnectionRecord] = []
         self.started_ns = 0
+        self.url = ""
         self.relays = False
         self.origins: list[ConnectionRecord] = [ConnectionRecord(0)]
         self._refused: dict[tuple[str, str | None], int] = {}

@@ -14,9 +14,16 @@ from .message import ABORT, BINARY, CLOSE, TEXT, to_json
 REDACTED: Final = "***"
 
 
-def header(url: str, started: str, how: str) -> dict[str, Any]:
-    """Return the first line of a recording: where, when (RFC 3339) and how it was recorded."""
-    return {"mockforge": HEADER_VERSION, "url": url, "started": started, "recorded": how, "templates": False}
+def header(url: str, started: str, how: str, subprotocol: str | None = None) -> dict[str, Any]:
+    """Return the first line of a recording: where, with which subprotocol, when (RFC 3339) and how it was recorded."""
+    return {
+        "mockforge": HEADER_VERSION,
+        "url": url,
+        "subprotocol": subprotocol,
+        "started": started,
+        "recorded": how,
+        "templates": False,
+    }
 
 
 def line_of(

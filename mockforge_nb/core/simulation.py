@@ -19,6 +19,7 @@ from .events import (
     Closed,
     Closing,
     Command,
+    Dial,
     Drop,
     Event,
     Failed,
@@ -148,7 +149,7 @@ class Simulation:
         now = self.now
         if isinstance(command, Failed):
             self.failed.append(AuthorError(command.error, peer.record.number, command.step, command.rule))
-        elif isinstance(command, (Await, Run)):
+        elif isinstance(command, (Await, Run, Dial)):
             self._refuse(command)
         elif not peer.open:
             return
@@ -185,7 +186,7 @@ class Simulation:
         else:
             peer.tell(Returned(asked.key, items))
 
-    def _refuse(self, command: Await | Next | Run) -> NoReturn:
+    def _refuse(self, command: Await | Next | Run | Dial) -> NoReturn:
         """Say that what awaits something cannot be simulated."""
         if isinstance(command, Await) and inspect.iscoroutine(command.awaitable):
             command.awaitable.close()
@@ -193,6 +194,7 @@ class Simulation:
             Await: "an async function that answers",
             Next: "a stream that is asynchronous, or an iterator that is read only once",
             Run: "a handler",
+            Dial: "a proxy, nor a network",
         }[type(command)]
         problem = f"has no event loop for {what}"
         raise OptionError(

@@ -7,18 +7,29 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from mockforge_nb.core.log import IN
+from mockforge_nb.core.message import ABORT, CLOSE
 from mockforge_nb.core.record import ConnectionRecord
 from mockforge_nb.core.recording import line_of, written
 from mockforge_nb.errors import RecordingError
+from mockforge_nb.formats.parquet import ParquetRecording, is_recording
 
 GATHER_SECONDS: Final = 0.05
 """How long lines are gathered before they are written; a process that is killed loses no more."""
 
+PARQUET: Final = ".parquet"
+LINES: Final = ".jsonl"
+"""What is added to a Parquet file's name for its lines as long as it cannot be read."""
+
+Row: TypeAlias = tuple[ConnectionRecord, int, int, int, bytes, tuple[int, str] | None]
+
 
 class Recorder:
     """A recording file that grows.
+
+    A Parquet file can be read only once it is whole: as long as it grows, its lines are in a replay file beside it.
 
     Args:
         path: The file, which only its owner may read; a recording that is there is replaced.
@@ -32,18 +43,24 @@ class Recorder:
     def __init__(self, path: Path, first: dict[str, Any], redact: Sequence[Any]) -> None:
         self.path = path
         self.error: RecordingError | None = None
+        self._first = first
         self._redact = redact
-        self._rows: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
+        self._rows: SimpleQueue[Row | None] = SimpleQueue()
+        self._count = 0
+        self._left: set[int] = set()  # connections that their client has closed
+        table = path.suffix.lower() == PARQUET
+        self._lines = path.with_name(path.name + LINES) if table else path
         try:
-            if path.exists() and not _replaceable(path):
-                raise RecordingError(f"{path} is there and is no recording; move it, or record to another file")
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            os.chmod(path, 0o600)
+            for each in {path, self._lines}:
+                if each.exists() and not _replaceable(each):
+                    raise RecordingError(f"{each} is there and is no recording; move it, or record to another file")
+            descriptor = os.open(self._lines, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            os.chmod(self._lines, 0o600)
+            self._table = ParquetRecording(path, first) if table else None
         except OSError as error:
             raise RecordingError(f"{path} cannot be written: {error.strerror}") from error
         self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="\n")
-        self._file.write(written(first))
-        self._file.flush()
+        self._begin()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mockforge_nb recorder", daemon=True)
         self._thread.start()
@@ -58,13 +75,20 @@ class Recorder:
         close: tuple[int, str] | None,
     ) -> None:
         """Take a row of the traffic; for the loop's thread."""
-        self._rows.put(((time_ns - record.opened_ns) / 1e6, record.number, direction, opcode, payload, close))
+        self._rows.put((record, time_ns, direction, opcode, payload, close))
 
     def close(self) -> None:
         """Write what is left, and end."""
         self._rows.put(None)
         self._stop.set()
         self._thread.join(10)
+
+    def _begin(self) -> None:
+        """Write the first line."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.write(written(self._first))
+        self._file.flush()
 
     def _work(self) -> None:
         while (row := self._rows.get()) is not None:
@@ -79,16 +103,44 @@ class Recorder:
                 break
             self._stop.wait(GATHER_SECONDS)
         self._file.close()
+        self._complete()
 
-    def _write(self, row: tuple[Any, ...]) -> None:
-        ts_ms, connection, direction, opcode, payload, close = row
-        line = line_of(ts_ms, connection, direction, opcode, payload, close, self._redact)
+    def _complete(self) -> None:
+        """Make a Parquet file whole; its lines are needed no more."""
+        if self._table is None:
+            return
+        try:
+            self._table.close()
+            self._lines.unlink()
+        except (OSError, ValueError) as error:
+            problem = f"{self.path} cannot be written: {error}; {self._lines} has what was recorded"
+            self.error = self.error or RecordingError(problem)
+
+    def _write(self, row: Row) -> None:
+        record, time_ns, direction, opcode, payload, close = row
+        if not self._count and record.subprotocol is not None:
+            # The first connection says which subprotocol it is a recording of.
+            self._first["subprotocol"] = record.subprotocol
+            self._begin()
+        self._count += 1
+        ts_ms = (time_ns - record.opened_ns) / 1e6
+        if opcode == CLOSE and direction == IN:
+            self._left.add(record.number)
+        if record.number in self._left and opcode in (CLOSE, ABORT):
+            return  # the client has ended it: how that is answered is no script's
+        line = line_of(ts_ms, record.number, direction, opcode, payload, close, self._redact)
         if line is not None:
             self._file.write(written(line))
+            if self._table is not None:
+                self._table.add(line)
 
 
 def _replaceable(path: Path) -> bool:
     """Return whether a file is empty or a recording, which may be made anew."""
+    if path.suffix.lower() == PARQUET:
+        # One that was cut off has its lines beside it.
+        cut = path.with_name(path.name + LINES)
+        return not path.stat().st_size or is_recording(path) or (cut.exists() and _replaceable(cut))
     with path.open("rb") as file:
         first = file.readline(4096)
     return not first or (first.startswith(b'{"mockforge":') and b'"recorded":' in first)
