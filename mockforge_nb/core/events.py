@@ -217,15 +217,9 @@ class Raw:
 
 @dataclass(slots=True)
 class Came:
-    """Log a message that came, and what became of it before the session heard it.
-
-    Attributes:
-        message: The message.
-        client: Whether the client sent it; otherwise the upstream did, and the client does not get it.
-    """
+    """Log a message that came, and what became of it before the session heard it."""
 
     message: Send
-    client: bool = True
 
 
 @dataclass(slots=True)

@@ -101,6 +101,14 @@ class Outbox:
         else:
             self.queue(self.link.end(command, due), out)
 
+    def lose(self, send: Send, now: float, out: list[Command]) -> None:
+        """Let a message that is not sent have its row where it would have left."""
+        send.wire = ()
+        if self.direct:
+            out.append(send)
+        else:
+            self.queue([(max(now, self._queue[-1][0]) if self._queue else now, send)], out)
+
     def close(self, how: Close | Drop, now: float, out: list[Command]) -> None:
         """End the connection, after what was sent before."""
         if self.ending:

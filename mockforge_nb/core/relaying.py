@@ -279,7 +279,7 @@ class Relaying:
         )
         if lane is self._out:
             if fate == DROPPED:
-                out.append(Came(made, client=False))
+                self._outbox.lose(made, now, out)
             else:
                 self._outbox.offer(made, now, out)
             return

@@ -312,7 +312,7 @@ class Connection(asyncio.BufferedProtocol):
         elif isinstance(command, Untaken):
             self.listener.untaken(command.message)
         elif isinstance(command, Came):
-            self.journal.sent(now, command.message, IN if command.client else OUT)
+            self.journal.sent(now, command.message, IN)
         elif isinstance(command, Heard):
             self.listener.arrived(command.received)
         elif isinstance(command, Reading):

@@ -67,7 +67,7 @@ def said(commands: list[Any]) -> list[tuple[str, str, str | None]]:
             relay = None if isinstance(one, Forward) else one.relay
             found += [(way, each.decode(), relay) for _, payloads in one.runs for each in payloads]
         elif isinstance(one, Send):
-            found.append(("down", one.payload.decode(), one.relay))
+            found.append(("down" if one.wire is None else "lost", one.payload.decode(), one.relay))
         elif isinstance(one, Came):
             was = "" if one.message.original is None else f" ({one.message.original.text})"
             found.append(("row", one.message.payload.decode() + was, one.message.relay))
