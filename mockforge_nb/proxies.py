@@ -31,7 +31,7 @@ VALID = "valid: 'wss://feed.example.com/v1', or a function of the request that r
 
 @dataclass(frozen=True, kw_only=True)
 class WsProxyConfig:
-    """The original's description of a proxy, for `Mock.proxy`.
+    """MockForge's description of a proxy, for `Mock.proxy`.
 
     Attributes:
         upstream_url: Where connections go that no rule takes.

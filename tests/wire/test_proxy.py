@@ -23,8 +23,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from mockforge_nb import ANY, Message, Mock, MockServer, ProxyError
-from mockforge_nb.proxies import WsProxyConfig
 from mockforge_nb.pytest_plugin import WsMock
+from mockforge_nb.ws import WsProxyConfig
 
 from .raw import (
     BINARY,
