@@ -123,7 +123,7 @@ def url_of(url: object, where: str = "proxy()") -> str:
         OptionError: It is none.
     """
     if not isinstance(url, str):
-        raise OptionError(where, url, f"is a {type(url).__name__}", VALID)
+        raise OptionError(where, url, "is no URL", VALID)
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  # raises if it is none

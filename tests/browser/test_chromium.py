@@ -145,3 +145,15 @@ def test_a_browser_on_a_bad_day(
     assert talk["seen"] == seen
     assert (talk["code"], talk["clean"]) == ((1000, True) if fault == "slicer" else (1006, False))
     assert fault in set(server.traffic.df["fault"].dropna())
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_browser_cannot_tell_a_proxy(ws_mock: Any, evaluate: Evaluate, compressed: bool) -> None:
+    real = ws_mock(Mock().echo().compression(compressed))
+    server = ws_mock(Mock().proxy(real.url, compression=compressed).compression(compressed))
+    says = ["hello", "ä€😀", [0, 255, 1], "x" * 100_000]
+    talks = [evaluate(TALK, url=each.url, says=says, count=4) for each in (real, server)]
+    assert talks[0] == talks[1] == {"seen": says, "code": 4001, "reason": "enough", "clean": True}
+    assert ("permessage-deflate" in server.connections[0].upstream.headers.get("Sec-WebSocket-Extensions", "")) == (
+        compressed
+    )
