@@ -455,7 +455,9 @@ class Session:
         if ended is None:
             return
         self._relaying = None
-        if not self._next:
+        if self._next:
+            out.append(HangUp(1001))  # another behaviour has waited for this
+        else:
             how = Drop(relay=FORWARDED) if ended.code == 1006 else Close(ended.code, ended.reason, relay=FORWARDED)
             self._outbox.close(how, now, out)
 

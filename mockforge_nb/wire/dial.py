@@ -80,12 +80,12 @@ async def dial(listener: Listener, relay: Relay, who: Identity, most: int) -> Up
     try:
         found = wanted.find(who)
         url = await found if inspect.isawaitable(found) else found
+        if url is None:
+            return None
+        uri = parse_uri(url)
     except Exception as error:  # the author's, kept for check()
         listener.failed(Failed(error))
         raise Refused.of(HTTPStatus.INTERNAL_SERVER_ERROR, "no upstream was found: see server.errors") from error
-    if url is None:
-        return None
-    uri = parse_uri(url)
     shown = f"{'wss' if uri.secure else 'ws'}://{uri.host}:{uri.port}{uri.path}"
     upstream: Upstream | None = None
     try:

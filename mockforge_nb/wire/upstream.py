@@ -113,7 +113,7 @@ class Upstream(asyncio.BufferedProtocol):
         data: bytes | memoryview = self._listener.buffer[:nbytes]
         if self._head is not None:
             self._shake(bytes(data))
-        elif self._peer is None:
+        elif self._peer is None or not self._reads:
             self._early += data
         elif not self._frames.ended:
             if self._closing:
@@ -179,7 +179,7 @@ class Upstream(asyncio.BufferedProtocol):
         self._deadline.cancel()
         if not self.answered.done():
             self.answered.set_exception(exc or ConnectionResetError("the connection ended before its handshake"))
-        if self._peer is not None:
+        if self._peer is not None and self._reads:
             self._hung(self._peer, 1006, "")
             self._peer.flush()
 
@@ -201,17 +201,17 @@ class Upstream(asyncio.BufferedProtocol):
         self._listener.loop.call_soon(self._catch_up)
 
     def _catch_up(self) -> None:
-        if self._peer is None:
-            return
-        if self._lost:
-            self._hung(self._peer, 1006, "")
-        elif self._early:
-            early, self._early = self._early, b""
+        peer = self._peer
+        assert peer is not None
+        early, self._early = self._early, b""
+        if early:
             self._frames.feed(early)
-            self._read(self._peer)
+            self._read(peer)
         self._reads = True
-        self._peer.pace()
-        self._peer.flush()
+        if self._lost:
+            self._hung(peer, 1006, "")
+        peer.pace()
+        peer.flush()
 
     def read(self, *, on: bool) -> None:
         """Take what comes, or leave it where it is."""
@@ -243,8 +243,8 @@ class Upstream(asyncio.BufferedProtocol):
                     peer.spoke([(opcode, [data])], b"")
             self._collect()
         sent = self._protocol.close_sent
-        if sent is not None and not self._told and self._protocol.parser_exc is not None:
-            # It failed the connection (RFC 6455 §7.1.7); our own close frame would leave no exception.
+        if sent is not None and not (self._told or self._closing):
+            # It was not our doing: the protocol failed the connection (RFC 6455 §7.1.7).
             self._hung(peer, BAD_GATEWAY, f"the upstream broke the protocol: {sent.code} {sent.reason}"[:120])
             self._deadline.end(self.abort)
         self._collect()

@@ -640,6 +640,25 @@ def test_an_update_may_bring_a_proxy_and_take_it_away(ws_mock: WsMock, started: 
         assert "cannot be reached" in str(client.close_reason)
 
 
+def test_another_behaviour_may_wait_for_the_upstream_s_end(ws_mock: WsMock, started: Started) -> None:
+    async def talk(ws: Any) -> None:
+        async for message in ws:
+            if message == "bye":
+                return
+            await ws.send(message)
+
+    server = ws_mock(Mock().proxy(started(with_websockets(talk)).url))
+    with server.client() as client:
+        server.update(Mock().echo("> "), running="finish")
+        client.send("a")
+        assert client.recv() == "a"
+        client.send("bye")
+        eventually(lambda: server.connections[0].upstream is None)
+        client.send("b")
+        assert client.recv() == "> b"
+        assert client.connection.ping().wait(20)
+
+
 def test_the_upstream_may_be_closed_from_a_cell(ws_mock: WsMock, started: Started) -> None:
     server = ws_mock(Mock().proxy(started(with_websockets(echo)).url))
     with server.client() as client:
