@@ -37,6 +37,7 @@ browser: $(READY)  ## only the tests that drive a real browser (needs Chromium)
 
 bench: $(READY)  ## what the README's figures come from
 	$(BIN)/python benchmarks/run.py --plot docs/images/benchmark.png
+	$(BIN)/python benchmarks/proxy.py
 	$(BIN)/python benchmarks/scale.py
 
 clean:  ## forget .venv and all caches

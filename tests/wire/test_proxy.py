@@ -706,8 +706,11 @@ def test_a_client_that_breaks_the_protocol_is_closed_and_so_is_the_upstream(ws_m
 
 NODE_SERVER = """
 const { WebSocketServer } = require("ws");
-const server = new WebSocketServer({ port: 0, host: "127.0.0.1", perMessageDeflate: true });
-server.on("listening", () => console.log(server.address().port));
+const fs = require("fs");
+const [cert, key] = process.argv.slice(1).map((path) => fs.readFileSync(path));
+const web = cert ? require("https").createServer({ cert, key }) : require("http").createServer();
+const server = new WebSocketServer({ server: web, perMessageDeflate: true });
+web.listen(0, "127.0.0.1", () => console.log(web.address().port));
 server.on("connection", (socket) => {
   socket.on("message", (data, binary) => {
     if (String(data) === "bye") socket.close(4004, "node says bye");
@@ -741,12 +744,22 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("secure", [False, True])
 @pytest.mark.parametrize("compressed", [False, True])
-def test_node_s_ws_on_both_sides(ws_mock: WsMock, node: Path, compressed: bool) -> None:
-    with subprocess.Popen(["node", "-e", NODE_SERVER], cwd=node, stdout=subprocess.PIPE, text=True) as upstream:
+def test_node_s_ws_on_both_sides(
+    ws_mock: WsMock, node: Path, authority: trustme.CA, tmp_path: Path, compressed: bool, secure: bool
+) -> None:
+    files = [tmp_path / "cert.pem", tmp_path / "key.pem", tmp_path / "ca.pem"]
+    own = authority.issue_cert("127.0.0.1")
+    own.cert_chain_pems[0].write_to_path(files[0])
+    own.private_key_pem.write_to_path(files[1])
+    authority.cert_pem.write_to_path(files[2])
+    argv = ["node", "-e", NODE_SERVER, *(map(str, files[:2]) if secure else ())]
+    with subprocess.Popen(argv, cwd=node, stdout=subprocess.PIPE, text=True) as upstream:
         try:
             assert upstream.stdout is not None
-            mock = Mock().proxy(f"ws://127.0.0.1:{int(upstream.stdout.readline())}", compression=compressed)
+            url = f"{'wss' if secure else 'ws'}://127.0.0.1:{int(upstream.stdout.readline())}"
+            mock = Mock().proxy(url, compression=compressed, ssl=files[2] if secure else None)
             server = ws_mock(mock.compression(compressed))
             ran = subprocess.run(
                 ["node", "-e", NODE_CLIENT, server.url],
