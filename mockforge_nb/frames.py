@@ -88,7 +88,7 @@ class _Converted:
     """What was made of a log's rows; immutable, so that any number of threads may read and replace it.
 
     Attributes:
-        seen: How many chunks there were, and how many bytes of rows the last one had.
+        seen: How many chunks there were, how many bytes of rows the last one had, and whether a proxy's were there.
         columns: The numbers of all rows.
         count: How many rows the full chunks had.
         texts: The texts of each full chunk.
@@ -98,7 +98,7 @@ class _Converted:
             write, also for the shallow copies that are handed out, while there is another owner.
     """
 
-    seen: tuple[int, int]
+    seen: tuple[int, int, bool]
     columns: dict[str, Array]
     count: int
     texts: list[Any]
@@ -113,7 +113,7 @@ def log_frame(log: Log, rows: Rows) -> pd.DataFrame:
 
     known = cast("_Converted | None", rows.cache)
     chunks = rows.chunks[:]
-    if known is not None and known.seen == (len(chunks), len(chunks[-1].rows)):
+    if known is not None and known.seen == (len(chunks), len(chunks[-1].rows), log.relays):
         return known.frame.copy(deep=False)
     done = len(known.texts) if known else 0
     parts = [chunk.snapshot() for chunk in chunks[done:]]
@@ -130,7 +130,7 @@ def log_frame(log: Log, rows: Rows) -> pd.DataFrame:
             lost += 1
         if lost > kept:  # since the last time: what bursts sent is all that is left of them
             _, texts[kept:lost], datas[kept:lost] = _convert(rows, [c.snapshot() for c in chunks[kept:lost]])
-    seen = (len(chunks), len(parts[-1][0]))
+    seen = (len(chunks), len(parts[-1][0]), log.relays)
     frame = _assemble(log, rows, columns, texts, datas)
     rows.cache = _Converted(seen, columns, count, texts[:-1], datas[:-1], lost, frame)
     return frame.copy(deep=False)

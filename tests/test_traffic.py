@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from mockforge_nb import Mock
 from mockforge_nb.core.log import HANDSHAKE, IN, OUT, Log
 from mockforge_nb.core.message import ABORT, BINARY, CLOSE, PING, PONG, TEXT
 from mockforge_nb.core.program import Payload, Program, Step
@@ -585,3 +586,15 @@ def consistent(frame: pd.DataFrame) -> None:
         assert text == str(own) * (1 + own % 50)
     burst = frame[~came]
     assert (burst["text"] == burst["step"].map({0: "x", 1: "yy"})).all()
+
+
+def test_what_a_proxy_did_has_columns_as_soon_as_there_is_one() -> None:
+    with Mock().echo().serve(port=0) as server, server.client() as client:
+        client.send("a")
+        client.recv()
+        before = server.traffic.df
+        server.update(Mock().proxy(lambda request: None))
+        after = server.traffic.df
+    assert [*set(after.columns) - set(before.columns)] in (["relay", "original"], ["original", "relay"])
+    assert after["relay"].isna().all()
+    assert after["original"].isna().all()
