@@ -154,8 +154,10 @@ class Relaying:
                     return
                 fate = ANSWERED if self._left_over(message, now, out) else DROPPED
         except TemplateError as error:
+            fate = DROPPED
             out.append(Failed(error))
         except Exception as error:  # noqa: BLE001  # of a predicate or function of the author's
+            fate = DROPPED
             self._outbox.fail(error, now, out)
         row = Row(came.opcode, came.payload, delay_ms=came.delay_ms, fault=came.fault, relay=fate)
         # Its row stands before those of its answers.

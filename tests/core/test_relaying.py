@@ -199,6 +199,17 @@ def awaited(playbook: Playbook) -> list[Await]:
     return found
 
 
+def test_a_message_whose_pattern_raises_goes_nowhere() -> None:
+    def bad(message: Message) -> bool:
+        raise ValueError("no")
+
+    for mock in (Mock().proxy(URL, only=bad), Mock().proxy(URL).when(bad, "x")):
+        playbook = book(mock)
+        playbook.tell(Received(runs("a", "b")))
+        assert said(playbook.commands) == [("row", "a", "dropped"), ("row", "b", "dropped")]
+        assert playbook.closed == 1011
+
+
 def test_an_awaited_transform_keeps_the_order() -> None:
     playbook = book(Mock().proxy(URL, transform={"in": later}))
     playbook.tell(Received(runs("a", "b"))).tell(Leaving(4000, "done"))
