@@ -441,12 +441,14 @@ class Connection(asyncio.BufferedProtocol):
         session = self.session
         if session is None:
             return
-        self.read = runs if self.bridge is not None else None
-        if session.tells:
+        relay = None
+        if self.bridge is not None:
+            self.read, relay = runs, session.relays
+        if session.network is not None or (relay is not None and session.tells):
             # The session says when these have come, and what is to be logged of them.
             self._ask(Received(runs))
             return
-        time = self.journal.all(monotonic(), IN, runs, session.relays)
+        time = self.journal.all(monotonic(), IN, runs, relay)
         received = Received(runs, self.record.number, time)
         self._ask(received)
         if self.listener.waiting:
