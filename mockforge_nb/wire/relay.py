@@ -216,7 +216,10 @@ class Bridge:
         if connection.open and not self._deaf:
             protocol = connection.frames.library()
             (protocol.send_ping if opcode == PING else protocol.send_pong)(data)
-            connection.journal.add(monotonic(), OUT, opcode, data, relay=FORWARDED)
+            network = connection.session.network if connection.session is not None else None
+            fault = None if network is None else network.out.silent  # under which nothing gets through
+            relay = FORWARDED if fault is None else DROPPED
+            connection.journal.add(monotonic(), OUT, opcode, data, fault=fault, relay=relay)
             connection.collect()
 
     def hung(self, code: int, reason: str) -> None:

@@ -602,6 +602,24 @@ def test_conditions_strike_a_real_server(ws_mock: WsMock, started: Started) -> N
     eventually(lambda: not server.listener.upstreams)
 
 
+def test_pings_are_lost_where_nothing_gets_through(ws_mock: WsMock, started: Started) -> None:
+    async def talk(ws: Any) -> None:
+        async for _ in ws:
+            await ws.ping()
+
+    upstream = started(with_websockets(talk))
+    server = ws_mock(Mock().proxy(upstream.url))
+    with server.client() as client:
+        with server.fault("half_open", direction="out"):
+            client.send("a")
+            eventually(lambda: "ping" in set(server.traffic.df["opcode"]))
+        client.send("b")
+        eventually(lambda: "pong" in set(server.traffic.df["opcode"]))
+    pings = server.traffic.select(opcode="ping").df
+    assert list(pings["relay"]) == ["dropped", "forwarded"]
+    assert pings["fault"].iloc[0] == "half_open"
+
+
 def test_a_transform_that_raises_ends_the_connection_and_is_kept(ws_mock: WsMock, started: Started) -> None:
     upstream = started(with_websockets(echo))
     server = ws_mock(Mock().proxy(upstream.url, transform=lambda message: 1 / 0))
