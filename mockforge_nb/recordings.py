@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from .core.faults import lost
 from .core.log import DROPPED, IN, INJECTED, OUT
 from .core.message import ABORT, BINARY, CLOSE, TEXT
-from .core.recording import line_of, written
+from .core.recording import Lines, written
 from .errors import OptionError, RecordingError
+from .formats.private import private
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,13 +59,9 @@ def lines_of(frame: pd.DataFrame, opened: dict[int, pd.Timestamp]) -> list[dict[
             f"{holes:,} messages have left memory: raise limits(log_bytes=), or record(path) while it happens"
         )
     lines = []
-    left: set[int] = set()  # connections that their client has closed: how that is answered is no script's
+    recording = Lines()
     for row in wanted.to_dict("records"):
         if lost(row["fault"] if isinstance(row["fault"], str) else None):
-            continue
-        if row["opcode"] == "close" and row["direction"] == "in":
-            left.add(row["connection"])
-        if row["connection"] in left and row["opcode"] in ("close", "abort"):
             continue
         ts = (row["time"] - opened[row["connection"]]).total_seconds() * 1000
         reason = row["close_reason"] if isinstance(row["close_reason"], str) else ""
@@ -76,7 +73,7 @@ def lines_of(frame: pd.DataFrame, opened: dict[int, pd.Timestamp]) -> list[dict[
             data = row["original"]
             opcode = TEXT if isinstance(data, str) else BINARY
         payload = data.encode() if isinstance(data, str) else data if isinstance(data, bytes) else b""
-        line = line_of(ts, row["connection"], direction, opcode, payload, close)
+        line = recording.line(ts, row["connection"], direction, opcode, payload, close)
         if line is not None:
             lines.append(line)
     return lines
@@ -95,5 +92,5 @@ def write(path: Path, first: dict[str, Any], lines: Iterable[dict[str, Any]]) ->
 
         write_parquet(path, first, lines)
         return
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(map(written, [first, *lines]))
+    with private(path) as file:
+        file.writelines(written(line).encode() for line in [first, *lines])

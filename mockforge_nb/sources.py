@@ -63,14 +63,13 @@ def from_file(
     if not where.exists():
         raise ScriptFileNotFoundError(str(path), f"there is no such file in {Path.cwd()}")
     if where.suffix.lower() == ".parquet":
-        from .formats.parquet import is_recording, text_of
+        from .formats.parquet import beside, is_recording, text_of
 
         if is_recording(where) and options.get("rows") is not True:
             only_for_tables({name: value for name, value in options.items() if name != "rows"}, "a recording")
             return from_text(text_of(where), str(path), timing, connection, stacklevel=4)
-        cut = where.with_name(where.name + ".jsonl")
-        if cut.exists():
-            problem = f"its recording was cut off before the file was whole; load what came: {cut}"
+        if beside(where).exists():
+            problem = f"its recording was cut off before the file was whole; load what came: {beside(where)}"
             raise ScriptError(str(path), problem)
     if table and connection is not None:
         raise OptionError("load(connection=)", connection, "goes with a recording, not with a table")

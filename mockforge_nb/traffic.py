@@ -140,7 +140,7 @@ class Traffic:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the messages to a replay file, in which each line has its connection's number.
 
-        Only its owner may read a file that is new. A ``.parquet`` file has a row in place of each line.
+        Only its owner may read the file. A ``.parquet`` file has a row in place of each line.
 
         Raises:
             OptionError: The path does not end in ``.jsonl``, ``.ndjson`` or ``.parquet``.

@@ -167,6 +167,24 @@ def test_a_burst_of_a_table_is_spelled_out(ws_mock: WsMock, tmp_path: Path) -> N
     assert [line["json"]["n"] for line in lines(path)[1:-1]] == list(range(3000))
 
 
+def killed_once_there_are(count: int, code: str, path: Path, lines_in: Path) -> None:
+    """Run code that records to `path` in a process of its own, and kill it once so many lines are there."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), str(path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "said\n"
+        until = time.monotonic() + PATIENCE
+        while len(lines_in.read_text().splitlines()) < count and time.monotonic() < until:
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
 def test_a_process_that_is_killed_loses_no_more_than_a_moment(tmp_path: Path) -> None:
     path = tmp_path / "feed.jsonl"
     code = """
@@ -180,20 +198,7 @@ def test_a_process_that_is_killed_loses_no_more_than_a_moment(tmp_path: Path) ->
             print("said", flush=True)
             threading.Event().wait()
     """
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), str(path)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "said\n"
-        until = time.monotonic() + PATIENCE
-        while len(path.read_text().splitlines()) < 101 and time.monotonic() < until:
-            time.sleep(0.02)
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+    killed_once_there_are(101, code, path, path)
     assert len(Script.load(path)) == 100
 
 
@@ -247,21 +252,8 @@ def test_a_parquet_recording_that_was_cut_off_has_its_lines_beside_it(tmp_path: 
             print("said", flush=True)
             threading.Event().wait()
     """
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), str(path)], stdout=subprocess.PIPE, text=True
-    )
     beside = tmp_path / "feed.parquet.jsonl"
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "said\n"
-        until = time.monotonic() + PATIENCE
-        while len(beside.read_text().splitlines()) < 3 and time.monotonic() < until:
-            time.sleep(0.02)
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+    killed_once_there_are(3, code, path, beside)
     with pytest.raises(ScriptError, match=r"was cut off before the file was whole; load what came: .*parquet\.jsonl"):
         Script.load(path)
     assert len(Script.load(beside)) == 2

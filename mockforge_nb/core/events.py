@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 NAN = float("nan")
 
 OUTBOX, NETWORK, LANES = 1, 2, 4
-WAITS = (OUTBOX, NETWORK, LANES)
 """Where messages may wait: to be sent, on the network, for a proxy's `transform`."""
 
 
@@ -298,11 +297,11 @@ class Reading:
 
     Attributes:
         on: Whether they are taken.
-        why: Where they wait, one of `WAITS`; it goes on once nothing is too full any more.
+        why: Where they wait: ``OUTBOX``, ``NETWORK`` or ``LANES``; it goes on once nothing is too full any more.
     """
 
     on: bool
-    why: int = 1
+    why: int = OUTBOX
 
 
 @dataclass(frozen=True, slots=True)

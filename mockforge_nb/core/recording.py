@@ -26,6 +26,37 @@ def header(url: str, started: str, how: str, subprotocol: str | None = None) -> 
     }
 
 
+class Lines:
+    """Makes the lines of a recording, row by row.
+
+    How the server answers a client's close is no script's doing and has no line.
+
+    Args:
+        redact: JSONPaths (compiled) of what must not be recorded.
+    """
+
+    def __init__(self, redact: Sequence[Any] = ()) -> None:
+        self._redact = redact
+        self._left: set[int] = set()  # connections that their client has closed
+
+    def line(
+        self,
+        ts_ms: float,
+        connection: int,
+        direction: int,
+        opcode: int,
+        payload: bytes,
+        close: tuple[int, str] | None = None,
+    ) -> dict[str, Any] | None:
+        """Return the line of the next row; arguments and result are those of `line_of`."""
+        if opcode in (CLOSE, ABORT):
+            if opcode == CLOSE and direction == IN:
+                self._left.add(connection)
+            if connection in self._left:
+                return None
+        return line_of(ts_ms, connection, direction, opcode, payload, close, self._redact)
+
+
 def line_of(
     ts_ms: float,
     connection: int,

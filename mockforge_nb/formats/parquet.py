@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from mockforge_nb.core.message import to_json
 from mockforge_nb.core.recording import written
 from mockforge_nb.errors import ScriptError
+
+from .private import private
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,11 +84,9 @@ class ParquetRecording:
         self._size = 0
 
 
-def private(path: Path) -> Any:
-    """Open a file for writing that only its owner may read; what is in it is gone."""
-    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
-    os.chmod(path, 0o600)
-    return file
+def beside(path: Path) -> Path:
+    """Return the replay file that has a recording's lines as long as its Parquet file is not whole."""
+    return path.with_name(path.name + ".jsonl")
 
 
 def write(path: Path, header: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> None:

@@ -17,7 +17,7 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from mockforge_nb.core.events import Failed
 
-from .request import SILENT
+from .request import SILENT, Asked
 from .upstream import Upstream, passed_on
 
 if TYPE_CHECKING:
@@ -118,12 +118,10 @@ def _reason(error: BaseException) -> str:
 
 
 async def _connect(listener: Listener, wanted: Wanted, uri: WebSocketURI, who: Identity, most: int) -> Upstream:
-    offered = [one.strip() for name, value in who.headers if name.lower() == "sec-websocket-protocol"
-               for one in value.split(",")]  # fmt: skip
     protocol = ClientProtocol(
         uri,
         extensions=[ClientPerMessageDeflateFactory(client_max_window_bits=True)] if wanted.compression else None,
-        subprotocols=cast(Any, offered) or None,
+        subprotocols=cast(Any, Asked(who.path, who.headers).subprotocols) or None,
         max_size=most,
         logger=SILENT,
     )

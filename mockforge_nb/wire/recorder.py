@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, TypeAlias
 
-from mockforge_nb.core.log import IN
-from mockforge_nb.core.message import ABORT, CLOSE
 from mockforge_nb.core.record import ConnectionRecord
-from mockforge_nb.core.recording import line_of, written
+from mockforge_nb.core.recording import Lines, written
 from mockforge_nb.errors import RecordingError
-from mockforge_nb.formats.parquet import ParquetRecording, is_recording
+from mockforge_nb.formats.parquet import ParquetRecording, beside, is_recording
+from mockforge_nb.formats.private import private
 
 GATHER_SECONDS: Final = 0.05
 """How long lines are gathered before they are written; a process that is killed loses no more."""
 
 PARQUET: Final = ".parquet"
-LINES: Final = ".jsonl"
-"""What is added to a Parquet file's name for its lines as long as it cannot be read."""
 
 Row: TypeAlias = tuple[ConnectionRecord, int, int, int, bytes, tuple[int, str] | None]
 
@@ -44,22 +41,20 @@ class Recorder:
         self.path = path
         self.error: RecordingError | None = None
         self._first = first
-        self._redact = redact
+        self._made = Lines(redact)
         self._rows: SimpleQueue[Row | None] = SimpleQueue()
         self._count = 0
-        self._left: set[int] = set()  # connections that their client has closed
         table = path.suffix.lower() == PARQUET
-        self._lines = path.with_name(path.name + LINES) if table else path
+        self._lines = beside(path) if table else path
         try:
             for each in {path, self._lines}:
                 if each.exists() and not _replaceable(each):
                     raise RecordingError(f"{each} is there and is no recording; move it, or record to another file")
-            descriptor = os.open(self._lines, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            os.chmod(self._lines, 0o600)
+            file = private(self._lines)
             self._table = ParquetRecording(path, first) if table else None
         except OSError as error:
             raise RecordingError(f"{path} cannot be written: {error.strerror}") from error
-        self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="\n")
+        self._file = TextIOWrapper(file, encoding="utf-8", newline="\n")
         self._begin()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mockforge_nb recorder", daemon=True)
@@ -124,11 +119,7 @@ class Recorder:
             self._begin()
         self._count += 1
         ts_ms = (time_ns - record.opened_ns) / 1e6
-        if opcode == CLOSE and direction == IN:
-            self._left.add(record.number)
-        if record.number in self._left and opcode in (CLOSE, ABORT):
-            return  # the client has ended it: how that is answered is no script's
-        line = line_of(ts_ms, record.number, direction, opcode, payload, close, self._redact)
+        line = self._made.line(ts_ms, record.number, direction, opcode, payload, close)
         if line is not None:
             self._file.write(written(line))
             if self._table is not None:
@@ -139,7 +130,7 @@ def _replaceable(path: Path) -> bool:
     """Return whether a file is empty or a recording, which may be made anew."""
     if path.suffix.lower() == PARQUET:
         # One that was cut off has its lines beside it.
-        cut = path.with_name(path.name + LINES)
+        cut = beside(path)
         return not path.stat().st_size or is_recording(path) or (cut.exists() and _replaceable(cut))
     with path.open("rb") as file:
         first = file.readline(4096)
