@@ -204,6 +204,10 @@ class Mock(NetworkWords["Mock"]):
             "compression": compression, "timeout": timeout,
         }  # fmt: skip
         self._has_no_behaviour("proxy")
+        if redact and record is None:
+            raise OptionError(
+                "proxy(redact=)", redact, "says what is not recorded, and nothing is", "give record=, too"
+            )
         made = self._behaving(Word("proxy", arguments, relay(**arguments)))  # type: ignore[arg-type]  # checked there
         return made if record is None else made.record(record, redact=redact)
 

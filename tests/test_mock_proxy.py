@@ -61,6 +61,7 @@ def test_what_is_no_upstream(upstream: Any, parts: tuple[str, ...]) -> None:
         ({"compression": 1}, ("is neither True nor False",)),
         ({"timeout": 0}, ("is no time greater than 0",)),
         ({"timeout": "soon"}, ("proxy(timeout=)",)),
+        ({"redact": ["$.token"]}, ("proxy(redact=)", "give record=, too")),
         ({"record": "feed.txt"}, ("record(path=)", "does not end in .jsonl")),
         ({"record": "feed.jsonl", "redact": "$.a"}, ("record(redact=)",)),
     ],
