@@ -6,7 +6,6 @@ import os
 import secrets
 import warnings
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -17,7 +16,7 @@ from .core.log import Log
 from .core.match import pattern as compile_pattern
 from .core.message import Message
 from .core.plan import Relay
-from .core.recording import header
+from .core.recording import header, rfc3339
 from .core.routes import PathPattern, Routes
 from .errors import (
     AuthorError,
@@ -107,9 +106,8 @@ class Server(NetworkWords[Live]):
         """Begin the recording that a mock asks for."""
         if mock._record is None:
             return None
-        started = datetime.fromtimestamp(self.listener.log.started_ns / 1e9, UTC).isoformat(timespec="milliseconds")
         how = "proxy" if self._upstreams else "mock"
-        first = header(self.listener.log.url, started.replace("+00:00", "Z"), how)
+        first = header(self.listener.log.url, rfc3339(self.listener.log.started_ns), how)
         try:
             recorder = Recorder(Path(str(mock._record.arguments["path"])), first, mock._record.made)
         except RecordingError:

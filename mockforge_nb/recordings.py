@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .core.compare import paths
 from .core.faults import lost
 from .core.log import DROPPED, IN, INJECTED, OUT
 from .core.message import ABORT, BINARY, CLOSE, TEXT
-from .core.recording import Lines, written
+from .core.record import ConnectionRecord
+from .core.recording import Lines, head_of, written
 from .errors import OptionError, RecordingError
 from .formats.private import private
 
@@ -23,28 +25,17 @@ OPCODES = {"text": TEXT, "binary": BINARY, "close": CLOSE, "abort": ABORT}
 
 def redacted(path: str | os.PathLike[str], redact: Sequence[str]) -> tuple[Any, ...]:
     """Return the compiled JSONPaths of `Mock.record`; arguments and errors are its own."""
-    from jsonpath import compile as compile_path
-    from jsonpath.exceptions import JSONPathError
-
     if Path(path).suffix.lower() not in SUFFIXES:
         raise OptionError("record(path=)", str(path), f"does not end in {' or '.join(SUFFIXES)}")
-    if isinstance(redact, str) or not isinstance(redact, Iterable):
-        raise OptionError("record(redact=)", redact, "is no list of JSONPaths", "such as ['$..password']")
-    made = []
-    for each in redact:
-        try:
-            made.append(compile_path(each))
-        except (JSONPathError, TypeError, AttributeError) as error:
-            raise OptionError("record(redact=)", each, f"is no JSONPath: {str(error).splitlines()[0]}") from None
-    return tuple(made)
+    return paths(redact, "record(redact=)")
 
 
-def lines_of(frame: pd.DataFrame, opened: dict[int, pd.Timestamp]) -> list[dict[str, Any]]:
+def lines_of(frame: pd.DataFrame, records: Mapping[int, ConnectionRecord]) -> list[dict[str, Any]]:
     """Return the lines of a recording of some traffic.
 
     Args:
         frame: Rows of the traffic.
-        opened: When each connection was opened.
+        records: What is known of each connection.
 
     Raises:
         RecordingError: Payloads have left memory (`limits(log_bytes=)`), so that there would be holes.
@@ -58,12 +49,14 @@ def lines_of(frame: pd.DataFrame, opened: dict[int, pd.Timestamp]) -> list[dict[
         raise RecordingError(
             f"{holes:,} messages have left memory: raise limits(log_bytes=), or record(path) while it happens"
         )
-    lines = []
+    lines: list[dict[str, Any]] = []
     recording = Lines()
+    known: set[int] = set()
     for row in wanted.to_dict("records"):
         if lost(row["fault"] if isinstance(row["fault"], str) else None):
             continue
-        ts = (row["time"] - opened[row["connection"]]).total_seconds() * 1000
+        record = records[row["connection"]]
+        ts = (row["time"].value - record.opened_ns) / 1e6
         reason = row["close_reason"] if isinstance(row["close_reason"], str) else ""
         close = (int(row["close_code"]), reason) if row["opcode"] == "close" else None
         direction = IN if row["direction"] == "in" else OUT
@@ -75,6 +68,8 @@ def lines_of(frame: pd.DataFrame, opened: dict[int, pd.Timestamp]) -> list[dict[
         payload = data.encode() if isinstance(data, str) else data if isinstance(data, bytes) else b""
         line = recording.line(ts, row["connection"], direction, opcode, payload, close)
         if line is not None:
+            lines += [head_of(record)] if record.number not in known else []
+            known.add(record.number)
             lines.append(line)
     return lines
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from .byhand import ByHand
 from .core.jsonl import Parsed, dump, program, unreachable
 from .core.program import Program, Step
+from .core.recorded import Recorded
 from .core.rules import Rule
 from .core.units import human, number
 from .errors import OptionError, ScriptError
@@ -42,9 +43,11 @@ class Script(ByHand):
 
     Attributes:
         rules: What is answered to the client whatever the steps do: a file's interactive lines, and `when`.
+        recorded: What is known of the connection that was recorded: its number (0: this is no recording), `opened`,
+            `path`, `url` and `subprotocol`.
     """
 
-    __slots__ = ("_delays", "_name", "_program", "_steps", "rules")
+    __slots__ = ("_delays", "_name", "_program", "_steps", "recorded", "rules")
 
     def __init__(self) -> None:
         self._name = "<script>"
@@ -52,6 +55,7 @@ class Script(ByHand):
         self._delays = False
         self._program: Program | None = None
         self.rules: tuple[Rule, ...] = ()
+        self.recorded = Recorded()
 
     @classmethod
     def _of(cls, made: Made, rules: tuple[Rule, ...] = ()) -> Self:
@@ -60,11 +64,13 @@ class Script(ByHand):
         script._name, script._program, script._delays = made.name, made.program, made.delays
         script._steps = None if made.lines is None else made.lines.steps
         script.rules = rules if made.lines is None else made.lines.rules
+        script.recorded = Recorded() if made.lines is None else made.lines.recorded
         return script
 
     def _with(self, steps: Iterable[Step]) -> Self:
         """Return a script of other steps with the same rules."""
-        return self._of(Made(self._name, Parsed(tuple(steps), self.rules), delays=self._delays))
+        lines = Parsed(tuple(steps), self.rules, recorded=self.recorded)
+        return self._of(Made(self._name, lines, delays=self._delays))
 
     # Made from files, tables, lists
 
@@ -160,7 +166,7 @@ class Script(ByHand):
         options = {**options, "rows": rows}
         if isinstance(source, Script):
             only_for_tables(options, "a Script")
-            lines = None if source._steps is None else Parsed(source._steps, source.rules)
+            lines = None if source._steps is None else Parsed(source._steps, source.rules, recorded=source.recorded)
             made = Made(source._name, lines, None if lines else source._program, source._delays)
             return cls._of(made.timed(timing), source.rules)
         if isinstance(source, (str, os.PathLike)):
@@ -199,7 +205,7 @@ class Script(ByHand):
         rules = (*self.rules, rule(**arguments))
         if self._steps is None:
             return Script._of(Made(self._name, program=self._program), rules)
-        return Script._of(Made(self._name, Parsed(self._steps, rules), delays=self._delays))
+        return Script._of(Made(self._name, Parsed(self._steps, rules, recorded=self.recorded), delays=self._delays))
 
     # What it holds
 
@@ -295,7 +301,8 @@ class Script(ByHand):
         if self._delays != other._delays and len(self) and len(other):
             raise OptionError("Script + Script", other, "has another timing", "load both with the same timing=")
         behind = other.steps if self._delays or not len(self) else other.shift(self.duration * 1000).steps
-        lines = Parsed((*self.steps, *behind), (*self.rules, *other.rules))
+        recorded = self.recorded if self else other.recorded
+        lines = Parsed((*self.steps, *behind), (*self.rules, *other.rules), recorded=recorded)
         return Script._of(Made(self._name if self else other._name, lines, delays=self._delays or other._delays))
 
     def speed(self, factor: float) -> Script:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from .core.log import Log
-from .core.recording import header, written
+from .core.recording import header, rfc3339, written
 from .core.units import number, seconds
 from .errors import OptionError
 from .frames import DIRECTIONS, OPCODES, log_frame
@@ -155,16 +155,10 @@ class Traffic:
 
     def _recording(self, frame: pd.DataFrame) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Return the header line and the lines of a recording."""
-        import pandas as pd
-
         from .recordings import lines_of
 
-        opened = {each.number: pd.Timestamp(each.opened_ns, tz="UTC") for each in self._log.connections}
-        started = pd.Timestamp(self._log.started_ns, tz="UTC").isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        numbers = set(frame["connection"])
-        spoken = {each.subprotocol for each in self._log.connections if each.number in numbers}
-        subprotocol = spoken.pop() if len(spoken) == 1 else None
-        return header(self._log.url, started, "traffic", subprotocol), lines_of(frame, opened)
+        records = {each.number: each for each in self._log.connections}
+        return header(self._log.url, rfc3339(self._log.started_ns), "traffic"), lines_of(frame, records)
 
     def clear(self) -> None:
         """Drop all rows; the connections stay, with their counts.

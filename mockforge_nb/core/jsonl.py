@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mockforge_nb.errors import Problem, ScriptError, nearest
 
 from .line import KEYS, PAYLOADS, RULE_KEYS, SPELLINGS, Line
 from .program import ON_TIMEOUT, Program, Step
+from .recorded import Recorded, is_head, recorded_of
 from .rulekeys import keys_of_rule, rule_of
 from .rules import Rule
 from .stepkeys import keys_of, step_of
@@ -20,15 +21,28 @@ NOTHING = 'there is nothing in it; a step is {0} such as {{"ts": 0, "text": "hel
 
 
 class Parsed(NamedTuple):
-    """What a file says: its steps, its interactive lines as rules, and a recording's header line (or nothing)."""
+    """What a file says.
+
+    Attributes:
+        steps: The steps.
+        rules: The interactive lines.
+        header: A recording's header line, or nothing.
+        connections: The numbers of a recording's connections, in the order of the lines.
+        recorded: What is known of the recorded connection that the steps are of.
+        cut: The line at which a file was cut off; 0: it was not.
+    """
 
     steps: tuple[Step, ...]
     rules: tuple[Rule, ...]
     header: Mapping[str, Any] = {}
     connections: tuple[int, ...] = ()
+    recorded: Recorded = Recorded()
+    cut: int = 0
 
 
-def parse(text: str, path: str, *, expand: bool = True, connection: int | None = None) -> Parsed:
+def parse(
+    text: str, path: str, *, expand: bool = True, connection: int | None = None, strict: bool = True
+) -> Parsed:
     """Read a replay file; of a recording with several connections, one of them.
 
     Args:
@@ -37,35 +51,64 @@ def parse(text: str, path: str, *, expand: bool = True, connection: int | None =
         expand: Whether payloads are templates where a line does not say; otherwise they are sent as they stand.
         connection: Which connection's lines are read, beside those that name none; the first that a line names unless
             given.
+        strict: Whether an end that cannot be read is an error; otherwise what stands before it is read.
 
     Raises:
         ScriptError: All that is wrong with it, each with its line; nothing is half loaded.
     """
     problems: list[Problem] = []
-    lines: list[Step | Rule] = []
-    header: Mapping[str, Any] = {}
-    first = True
-    named: dict[int, None] = {}
+    found = entries(text, problems)
+    if strict:
+        return assemble(found, path, problems, expand=expand, connection=connection)
+    read = [*found]
+    last = max((line for line, _ in read), default=0)
+    # What is broken before the last good line was not cut off, and stays an error.
+    cut = min((each.line for each in problems if each.line > last), default=0)
+    kept = [each for each in problems if each.line < last]
+    return assemble(read, path, kept, expand=expand, connection=connection)._replace(cut=cut)
+
+
+def entries(text: str, problems: list[Problem]) -> Iterator[tuple[int, Any]]:
+    """Read a replay file's lines as JSON, each with its number; what is none is added to `problems`."""
     # Not splitlines(): a JSON text may hold U+2028 and other line ends of Unicode.
     for line, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         stripped = raw.strip()
         if not stripped or stripped.startswith(("//", "#")):
             continue
         try:
-            entry = json.loads(stripped, object_pairs_hook=_unique, parse_constant=_no_constant)
+            yield line, json.loads(stripped, object_pairs_hook=_unique, parse_constant=_no_constant)
         except json.JSONDecodeError as error:
             column = error.colno + len(raw) - len(raw.lstrip())
             problems.append(Problem(line, f"no JSON: {error.msg} at column {column}"))
-            continue
         except (ValueError, RecursionError) as error:
             problems.append(Problem(line, f"no JSON: {error or 'nested too deeply'}"))
-            continue
+
+
+def assemble(
+    entries: Iterable[tuple[int, Any]],
+    path: str,
+    problems: list[Problem],
+    *,
+    expand: bool = True,
+    connection: int | None = None,
+) -> Parsed:
+    """Make the steps and rules of a replay file's entries, each with its line; arguments and errors as of `parse`."""
+    lines: list[Step | Rule] = []
+    header: Mapping[str, Any] = {}
+    first = True
+    named: dict[int, None] = {}
+    heads: dict[int, Recorded] = {}
+    for line, entry in entries:
         if first and isinstance(entry, dict) and "mockforge" in entry:
             if entry["mockforge"] != HEADER_VERSION or isinstance(entry["mockforge"], bool):
                 shown = json.dumps(entry["mockforge"])
                 problems.append(Problem(line, f'"mockforge": {shown} is no known version ({HEADER_VERSION})'))
             header = entry
             expand = expand and entry.get("templates", True) is not False
+        elif is_head(entry):
+            head = recorded_of(entry, header, line, problems)
+            heads[head.connection] = head
+            named.setdefault(head.connection)
         else:
             number = entry.get("connection") if isinstance(entry, dict) else None
             if isinstance(number, int) and not isinstance(number, bool):
@@ -78,7 +121,9 @@ def parse(text: str, path: str, *, expand: bool = True, connection: int | None =
         problems.append(Problem(0, f"there is no connection {connection}; it has {', '.join(map(str, sorted(named)))}"))
     if not lines and not problems:
         problems.append(Problem(0, NOTHING.format("a line")))
-    return _checked(lines, path, problems)._replace(header=header, connections=tuple(named))
+    recorded = heads.get(connection or 0) or Recorded.of_header(header, connection or 0)
+    checked = _checked(lines, path, problems)
+    return checked._replace(header=header, connections=tuple(named), recorded=recorded)
 
 
 def read(entry: object, number: int, problems: list[Problem], *, expand: bool = True) -> list[Step | Rule]:

@@ -5,25 +5,42 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from .jsonl import HEADER_VERSION
 from .log import IN
 from .message import ABORT, BINARY, CLOSE, TEXT, to_json
+from .record import ConnectionRecord
+from .recorded import Recorded
 
 REDACTED: Final = "***"
 
 
-def header(url: str, started: str, how: str, subprotocol: str | None = None) -> dict[str, Any]:
-    """Return the first line of a recording: where, with which subprotocol, when (RFC 3339) and how it was recorded."""
+def header(url: str, started: str, how: str) -> dict[str, Any]:
+    """Return the first line of a recording: where, when (RFC 3339) and how it was recorded."""
     return {
         "mockforge": HEADER_VERSION,
         "url": url,
-        "subprotocol": subprotocol,
         "started": started,
         "recorded": how,
         "templates": False,
     }
+
+
+def head_of(record: ConnectionRecord) -> dict[str, Any]:
+    """Return the line that says what is known of a connection; its query, which may be secret, is not in it."""
+    opened = rfc3339(record.opened_ns)
+    about = Recorded(
+        connection=record.number, opened=opened, path=record.path, subprotocol=record.subprotocol
+    )
+    return about.line()
+
+
+def rfc3339(time_ns: int) -> str:
+    """Return a time (UTC ns) as RFC 3339 writes it, with milliseconds."""
+    moment = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC) + timedelta(milliseconds=time_ns // 1_000_000 % 1000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Lines:

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import Any, Final, TypeAlias
 
 from mockforge_nb.core.record import ConnectionRecord
-from mockforge_nb.core.recording import Lines, written
+from mockforge_nb.core.recording import Lines, head_of, written
 from mockforge_nb.errors import RecordingError
 from mockforge_nb.formats.parquet import ParquetRecording, beside, is_recording
 from mockforge_nb.formats.private import private
@@ -40,10 +40,9 @@ class Recorder:
     def __init__(self, path: Path, first: dict[str, Any], redact: Sequence[Any]) -> None:
         self.path = path
         self.error: RecordingError | None = None
-        self._first = first
         self._made = Lines(redact)
         self._rows: SimpleQueue[Row | None] = SimpleQueue()
-        self._count = 0
+        self._known: set[int] = set()  # the connections that have lines
         table = path.suffix.lower() == PARQUET
         self._lines = beside(path) if table else path
         try:
@@ -55,7 +54,8 @@ class Recorder:
         except OSError as error:
             raise RecordingError(f"{path} cannot be written: {error.strerror}") from error
         self._file = TextIOWrapper(file, encoding="utf-8", newline="\n")
-        self._begin()
+        self._file.write(written(first))
+        self._file.flush()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mockforge_nb recorder", daemon=True)
         self._thread.start()
@@ -77,13 +77,6 @@ class Recorder:
         self._rows.put(None)
         self._stop.set()
         self._thread.join(10)
-
-    def _begin(self) -> None:
-        """Write the first line."""
-        self._file.seek(0)
-        self._file.truncate()
-        self._file.write(written(self._first))
-        self._file.flush()
 
     def _work(self) -> None:
         while (row := self._rows.get()) is not None:
@@ -113,17 +106,19 @@ class Recorder:
 
     def _write(self, row: Row) -> None:
         record, time_ns, direction, opcode, payload, close = row
-        if not self._count and record.subprotocol is not None:
-            # The first connection says which subprotocol it is a recording of.
-            self._first["subprotocol"] = record.subprotocol
-            self._begin()
-        self._count += 1
         ts_ms = (time_ns - record.opened_ns) / 1e6
         line = self._made.line(ts_ms, record.number, direction, opcode, payload, close)
-        if line is not None:
-            self._file.write(written(line))
-            if self._table is not None:
-                self._table.add(line)
+        if line is None:
+            return
+        if record.number not in self._known:
+            self._known.add(record.number)
+            self._add(head_of(record))
+        self._add(line)
+
+    def _add(self, line: dict[str, Any]) -> None:
+        self._file.write(written(line))
+        if self._table is not None:
+            self._table.add(line)
 
 
 def _replaceable(path: Path) -> bool:
