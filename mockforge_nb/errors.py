@@ -13,6 +13,7 @@
     ├── ExpectationError    what a test expected did not come              (also AssertionError)
     │   └── ExpectationTimeoutError                                        (also TimeoutError)
     └── RecordingError      a recording that cannot be read or written
+        └── NotRecordedError        what a client said of which a cassette has no recording
 
 Each error carries its facts as fields and builds its own text from them: the place, the value, the way out.
 """
@@ -181,3 +182,26 @@ class ExpectationTimeoutError(ExpectationError, TimeoutError):
 
 class RecordingError(MockForgeError):
     """A recording that cannot be read or written."""
+
+
+class NotRecordedError(RecordingError):
+    """Something of which a cassette has no recording.
+
+    Args:
+        cassette: What it is called.
+        problem: What was not recorded.
+        nearest: The recorded message that is most like it; None: there is none.
+        differences: What differs from that.
+        ways: The ways out.
+    """
+
+    def __init__(
+        self, cassette: str, problem: str, nearest: object = None, differences: Sequence[object] = (), ways: str = ""
+    ) -> None:
+        self.cassette, self.problem, self.nearest, self.differences = cassette, problem, nearest, tuple(differences)
+        text = f"{cassette}: {problem}"
+        if nearest is not None:
+            text += f"; the nearest that was recorded is {nearest!r}"
+            shown = [str(each) for each in differences[:5]] + (["…"] if len(differences) > 5 else [])
+            text += f" ({'; '.join(shown)})" if shown else ""
+        super().__init__(text + (f"; {ways}" if ways else ""))

@@ -6,7 +6,6 @@ import os
 import secrets
 import warnings
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from . import registry
@@ -15,7 +14,7 @@ from .core.closecodes import check_close
 from .core.log import Log
 from .core.match import pattern as compile_pattern
 from .core.message import Message
-from .core.plan import Relay
+from .core.plan import Recording, Relay
 from .core.recording import header, rfc3339
 from .core.routes import PathPattern, Routes
 from .errors import (
@@ -100,21 +99,34 @@ class Server(NetworkWords[Live]):
         self.port: int = loop.run(self.listener.start, host, port)
         self._upstreams = [route.plan.behaviour.upstream for route in routes if isinstance(route.plan.behaviour, Relay)]
         log.url = (self._upstreams[0].url if self._upstreams else "") or self.url
-        self._recorder = self._record(mock)
-
-    def _record(self, mock: Mock) -> Recorder | None:
-        """Begin the recording that a mock asks for."""
-        if mock._record is None:
-            return None
-        how = "proxy" if self._upstreams else "mock"
-        first = header(self.listener.log.url, rfc3339(self.listener.log.started_ns), how)
+        self._recorders: dict[str, Recorder] = {}
         try:
-            recorder = Recorder(Path(str(mock._record.arguments["path"])), first, mock._record.made)
-        except RecordingError:
-            self._loop.run(self.listener.stop, 1001)
+            self._record(routes)
+        except (RecordingError, OptionError):
+            loop.run(self.listener.stop, 1001)
             raise
-        self.listener.tap = recorder.tap
-        return recorder
+
+    def _record(self, routes: Routes) -> None:
+        """Begin the recordings that plans ask for and that are not there yet.
+
+        Raises:
+            RecordingError: A file cannot be written, or is no recording.
+            OptionError: Two plans want one file in two ways.
+        """
+        wanted: dict[str, Recording] = {}
+        for route in routes:
+            for one in route.plan.recordings:
+                other = wanted.setdefault(one.path, one)
+                if other is not one and (other.upstream or other.append or one.upstream or one.append):
+                    raise OptionError(
+                        "record", one.path, "is the recording of two paths", "give each a file of its own"
+                    )
+        for path, one in wanted.items():
+            if path not in self._recorders:
+                url = next((each.url for each in self._upstreams if each.url), "") or self.url
+                first = header(url, rfc3339(self.listener.log.started_ns), "proxy" if self._upstreams else "mock")
+                self._recorders[path] = Recorder(one, first)
+                self.listener.taps[path] = self._recorders[path].tap
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """Run a function on the loop's thread, from whichever thread this is."""
@@ -158,8 +170,7 @@ class Server(NetworkWords[Live]):
 
     def _all_errors(self) -> list[AuthorError]:
         own = [AuthorError(error) for error in self._loop.failures[self._failures :]]
-        if self._recorder is not None and self._recorder.error is not None:
-            own.append(AuthorError(self._recorder.error))
+        own += [AuthorError(each.error) for each in self._recorders.values() if each.error is not None]
         return [*self.listener.errors, *own]
 
     @property
@@ -236,7 +247,10 @@ class Server(NetworkWords[Live]):
             raise OptionError("update()", mock, f"is a {type(mock).__name__}, not a mockforge_nb.Mock")
         if running not in RUNNING:
             raise OptionError("update(running=)", running, valid=RUNNING)
-        self._routes = Routes(mock._plans(self._root), self.state)
+        self._must_run()
+        routes = Routes(mock._plans(self._root), self.state)
+        self._record(routes)
+        self._routes = routes
         self.call(self.listener.update, self._under(), running)
         self.mock, self.path = mock, self._routes.first.path.text
 
@@ -316,8 +330,8 @@ class Server(NetworkWords[Live]):
             del registry.running[self.port]
             self._stopped = True
         self._loop.run(self.listener.stop, code)
-        if self._recorder is not None:
-            self._recorder.close()
+        for recorder in self._recorders.values():
+            recorder.close()
 
     def _leave(self, error: BaseException | None) -> None:
         """End a `with` block: stop, and raise what went wrong unless the body already raised."""

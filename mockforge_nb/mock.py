@@ -10,15 +10,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from .core.plan import Echo, Handle, Plan
+from .cassettes import Mode, proxied
+from .core.compare import paths
+from .core.plan import Echo, Handle, Plan, Recording
 from .core.routes import PathPattern
 from .core.rules import Call
 from .core.units import number
 from .errors import OptionError
 from .network import NetworkWords, same_place
 from .plans import plans
-from .proxies import WsProxyConfig, relay
-from .recordings import redacted
+from .proxies import WsProxyConfig
+from .recordings import suffix_problem
 from .replays import Played, check_then, played
 from .rules import Scope, otherwise, rule
 from .streams import stream
@@ -26,6 +28,7 @@ from .words import Word
 
 if TYPE_CHECKING:
     from .connections import Connection, Request
+    from .core.message import Message
     from .server import MockServer, Starting
     from .sweep import Sweep
     from .traffic import Traffic
@@ -164,7 +167,15 @@ class Mock(NetworkWords["Mock"]):
         upstream: str | WsProxyConfig | Callable[[Request], Any],
         *,
         record: str | os.PathLike[str] | None = None,
+        record_mode: Mode = "all",
         redact: Sequence[str] = (),
+        match: Literal["equal", "json", "order"] | Callable[[Message], Any] = "equal",
+        ignore: Sequence[str] = (),
+        carry: Sequence[str] | Mapping[str, str] | None = None,
+        rebase: Sequence[str] = (),
+        allow_playback_repeats: bool = False,
+        speed: float | Literal["max"] = 1.0,
+        fallback: object = None,
         transform: Callable[..., Any] | Mapping[str, Callable[..., Any]] | None = None,
         only: object = None,
         headers: Mapping[str, str | None] | None = None,
@@ -183,8 +194,26 @@ class Mock(NetworkWords["Mock"]):
             upstream: The URL, ``ws://`` or ``wss://``, which may name parameters of the path
                 (``wss://feed.example.com/{symbol}``); or a function, plain or ``async``, of the request (its path,
                 params, query and headers) that returns one, or None: that connection is not relayed.
-            record: A file that all is recorded to, as in `record`.
-            redact: What of it is not, as in `record`.
+            record: A file that all is recorded to, as in `record`; with the next argument a cassette.
+            record_mode: ``"all"``: always live, and recorded anew. ``"once"``: live and recorded if nothing is in the
+                file yet; from then on the file answers, and the upstream is not needed. ``"new_episodes"``: the file
+                answers what it has, the upstream everything else, which is added to it; it hears nothing but that.
+                ``"none"``: the file answers. A message that it does not have is an error for ``server.check()``,
+                which names the nearest one, and closes the connection with 1011; a connection that it does not have
+                is refused with 502. Other tools' recordings (``.har``, …) are taken where nothing is written.
+            redact: What of it is not recorded, as in `record`.
+            match: Which recorded message a client's is taken for, so that what followed it follows now: one that is
+                ``"equal"`` (JSON by its values), ``"json"``: of which it has at least all, the one in its place
+                (``"order"``, whatever it says), or one for which a function of the `Message` gives the same. Of
+                several it is the first that was not played yet.
+            ignore: JSONPaths of what does not count in that, such as ``"$.id"``.
+            carry: JSONPaths of what the client's message says in place of the recorded one, and what the recorded
+                replies then say too; those of `ignore` unless given. A dict has another path for the replies.
+            rebase: JSONPaths of times in the recorded replies that are moved from then to now.
+            allow_playback_repeats: Whether a message, or a connection, that was played may be played again.
+            speed: What the recorded times are divided by; ``"max"``: no pauses.
+            fallback: What is played, as in `replay`, if the upstream is down: it cannot be reached, answers 502, 503
+                or 504, or its connection ends without a close frame. It is not recorded.
             transform: What is made of each message: a function, plain or ``async``, of the `Message` (its
                 `direction` is ``"in"`` or ``"out"``) and the connection, or one for each direction:
                 ``{"out": function}``. It returns the message itself, another, a list of them, or None to drop it.
@@ -199,17 +228,9 @@ class Mock(NetworkWords["Mock"]):
         Raises:
             OptionError: The mock does something already, or an argument is wrong.
         """
-        arguments = {
-            "upstream": upstream, "transform": transform, "only": only, "headers": headers, "ssl": ssl,
-            "compression": compression, "timeout": timeout,
-        }  # fmt: skip
+        arguments = {name: value for name, value in locals().items() if name != "self"}
         self._has_no_behaviour("proxy")
-        if redact and record is None:
-            raise OptionError(
-                "proxy(redact=)", redact, "says what is not recorded, and nothing is", "give record=, too"
-            )
-        made = self._behaving(Word("proxy", arguments, relay(**arguments)))  # type: ignore[arg-type]  # checked there
-        return made if record is None else made.record(record, redact=redact)
+        return self._behaving(Word("proxy", arguments, proxied(arguments)))
 
     def _behaving(self, word: Word) -> Mock:
         self._has_no_behaviour(word.call)
@@ -399,9 +420,11 @@ class Mock(NetworkWords["Mock"]):
         """
         if path is None:
             return replace(self, _record=None)
-        return replace(
-            self, _record=Word("record", {"path": os.fspath(path), "redact": [*redact]}, redacted(path, redact))
-        )
+        problem = suffix_problem(path)
+        if problem:
+            raise OptionError("record(path=)", str(path), problem)
+        made = Recording(os.fspath(path), paths(redact, "record(redact=)"))
+        return replace(self, _record=Word("record", {"path": os.fspath(path), "redact": [*redact]}, made))
 
     # Run it
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .core.plan import Behaviour, Echo, Plan, Relay, Silent
+from .cassettes import Proxied
+from .core.plan import Behaviour, Echo, Plan, Recording, Relay, Silent
 from .core.routes import PathPattern
 from .core.rules import Rule, Rules
 from .errors import OptionError, TemplateError, nearest
@@ -42,11 +43,6 @@ def _plans(mock: Mock, root: PathPattern, prefix: str) -> Iterator[tuple[PathPat
                 value = routed._limits[name]
                 problem = f"is a limit of the whole server, and this mock is one path of it ({path})"
                 raise OptionError(f"limits({name}=)", value, problem, "give it to the mock that is served")
-        if routed._record is not None:
-            problem = f"records one path of a server ({path})"
-            raise OptionError(
-                "record()", str(routed._record.arguments["path"]), problem, "say it to the mock that is served"
-            )
         text = prefix + path if path != "/" or not prefix else prefix
         yield from _plans(_inheriting(routed, mock), PathPattern.parse(text, "route()"), text.rstrip("/"))
 
@@ -57,6 +53,7 @@ def _inheriting(mock: Mock, above: Mock) -> Mock:
         mock,
         _network=above._network + mock._network,
         _compression=mock._compression or above._compression,
+        _record=mock._record or above._record,
         _clock_ns=above._clock_ns if mock._clock_ns is None else mock._clock_ns,
         _seed=above._seed if mock._seed is None else mock._seed,
         _expand=mock._expand and above._expand,
@@ -71,7 +68,16 @@ def _plan(mock: Mock, path: PathPattern) -> Plan:
     if isinstance(made, Played):
         rules += made.script.rules
     unsaid: Behaviour = Silent() if mock._rules or mock._otherwise else Echo()
-    behaviour: Behaviour = made.behaviour if isinstance(made, Played) else made or unsaid
+    recordings: tuple[Recording, ...] = (mock._record.made,) if mock._record is not None else ()
+    behaviour: Behaviour
+    subprotocol: str | None = None
+    if isinstance(made, Played):
+        behaviour, subprotocol = made.behaviour, made.script.recorded.subprotocol
+    elif isinstance(made, Proxied):
+        behaviour, more = made.now()
+        recordings, subprotocol = recordings + more, made.subprotocol
+    else:
+        behaviour = made or unsaid
     otherwise = mock._otherwise.made if mock._otherwise is not None else ()
     if isinstance(behaviour, Echo) and mock._otherwise is not None:
         raise OptionError("otherwise()", mock, "never comes to it, as echo() answers every message")
@@ -95,6 +101,8 @@ def _plan(mock: Mock, path: PathPattern) -> Plan:
         expand=mock._expand,
         names=dict(mock._names),
         seed=mock._seed,
+        recordings=recordings,
+        subprotocol=subprotocol,
         **sizes,
     )
     check_names(plan.rules)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .core.compare import paths
 from .core.faults import lost
 from .core.log import DROPPED, IN, INJECTED, OUT
 from .core.message import ABORT, BINARY, CLOSE, TEXT
 from .core.record import ConnectionRecord
 from .core.recording import Lines, head_of, written
-from .errors import OptionError, RecordingError
+from .errors import RecordingError
 from .formats.private import private
 
 if TYPE_CHECKING:
@@ -23,11 +22,11 @@ SUFFIXES = (".jsonl", ".ndjson", ".parquet")
 OPCODES = {"text": TEXT, "binary": BINARY, "close": CLOSE, "abort": ABORT}
 
 
-def redacted(path: str | os.PathLike[str], redact: Sequence[str]) -> tuple[Any, ...]:
-    """Return the compiled JSONPaths of `Mock.record`; arguments and errors are its own."""
-    if Path(path).suffix.lower() not in SUFFIXES:
-        raise OptionError("record(path=)", str(path), f"does not end in {' or '.join(SUFFIXES)}")
-    return paths(redact, "record(redact=)")
+def suffix_problem(path: str | os.PathLike[str]) -> str:
+    """Return what is wrong with the kind of a file that is to be recorded to; empty: nothing."""
+    return (
+        "" if Path(path).suffix.lower() in SUFFIXES else f"does not end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+    )
 
 
 def lines_of(frame: pd.DataFrame, records: Mapping[int, ConnectionRecord]) -> list[dict[str, Any]]:

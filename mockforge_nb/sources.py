@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-from .core.jsonl import Parsed, lines_of, looks_like_step, parse, unreachable
+from .core.jsonl import Parsed, each_connection, entries, lines_of, looks_like_step, parse, unreachable
 from .core.program import Program
 from .errors import OptionError, Problem, ScriptError, ScriptFileNotFoundError
 
@@ -101,6 +101,26 @@ def from_text(text: str, name: str, timing: object, connection: object = None, *
         shown = ", ".join(missed[:10]) + (f" and {len(missed) - 10} more" if len(missed) > 10 else "")
         warnings.warn(f"no way through the script leads to {shown}", stacklevel=stacklevel)
     return Made(name, lines, delays=lines.header.get("timing") == "delay").timed(timing)
+
+
+def connections_of(path: str | os.PathLike[str]) -> list[Parsed]:
+    """Read each connection of a recording that said or heard something, or of a script that is none its only one.
+
+    Raises:
+        ScriptFileNotFoundError: There is no such file.
+        ScriptError: It cannot be read.
+    """
+    where = Path(path)
+    if not where.exists():
+        raise ScriptFileNotFoundError(str(path), f"there is no such file in {Path.cwd()}")
+    problems: list[Problem] = []
+    if where.suffix.lower() == ".parquet":
+        from .formats.parquet import text_of
+
+        text = text_of(where)
+    else:
+        text = where.read_bytes().decode("utf-8-sig")
+    return each_connection(entries(text, problems), str(path), problems)
 
 
 def from_frame(df: Any, options: Mapping[str, Any]) -> Made:

@@ -16,7 +16,8 @@ PLAIN = (str, bytes, int, float, timedelta, os.PathLike, Script, Close, type(Non
 SHOWN = 40
 DEFAULTS: tuple[tuple[str, object], ...] = (
     ("scope", "connection"), ("then", "hold"), ("prefix", ""), ("direction", "out"), ("probability", 1.0), ("burst", 0),
-    ("body", ""), ("headers", {}), ("redact", []), ("timeout", 10),
+    ("body", ""), ("headers", {}), ("redact", []), ("redact", ()), ("timeout", 10), ("record_mode", "all"),
+    ("match", "equal"), ("ignore", ()), ("rebase", ()), ("speed", 1.0),
 )  # fmt: skip
 UNNAMED = ("pattern", "reply", "function", "source", "value", "name", "status", "delays", "phases", "path", "upstream")
 

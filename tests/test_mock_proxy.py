@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 
-from mockforge_nb import Mock, OptionError
+from mockforge_nb import Mock, OptionError, Script, ScriptError
 from mockforge_nb.ws import WsProxyConfig
 
 URL = "wss://feed.example.com/v1"
 
 
+CASSETTE = {"record": "a.jsonl", "record_mode": "once"}
+
+
 def told(call: Any, *parts: str) -> None:
-    with pytest.raises(OptionError) as caught:
+    with pytest.raises((OptionError, ScriptError)) as caught:
         call()
     for part in parts:
         assert part in str(caught.value)
@@ -62,8 +65,23 @@ def test_what_is_no_upstream(upstream: Any, parts: tuple[str, ...]) -> None:
         ({"timeout": 0}, ("is no time greater than 0",)),
         ({"timeout": "soon"}, ("proxy(timeout=)",)),
         ({"redact": ["$.token"]}, ("proxy(redact=)", "give record=, too")),
-        ({"record": "feed.txt"}, ("record(path=)", "does not end in .jsonl")),
-        ({"record": "feed.jsonl", "redact": "$.a"}, ("record(redact=)",)),
+        ({"record": "feed.txt"}, ("proxy(record=)", "does not end in .jsonl")),
+        ({"record": "feed.har", "record_mode": "new_episodes"}, ("proxy(record=)", "does not end in .jsonl")),
+        ({"record": "feed.jsonl", "redact": "$.a"}, ("proxy(redact=)",)),
+        ({"record_mode": "once"}, ("proxy(record_mode=)", "give record=, too")),
+        ({"record": "a.jsonl", "record_mode": "onec"}, ("did you mean 'once'?", "'new_episodes'")),
+        ({"record": "a.jsonl", "speed": 2}, ("proxy(speed=)", 'record_mode="once"')),
+        ({**CASSETTE, "speed": 0}, ("proxy(speed=)", 'nor "max"')),
+        ({**CASSETTE, "match": "fuzzy"}, ("proxy(match=)", "equal")),
+        ({**CASSETTE, "ignore": "$.id"}, ("proxy(ignore=)", "is no list of JSONPaths")),
+        ({**CASSETTE, "ignore": ["$.["]}, ("proxy(ignore=)", "is no JSONPath")),
+        ({**CASSETTE, "ignore": ["$.id"], "match": "order"}, ("proxy(ignore=)", "order")),
+        ({**CASSETTE, "carry": {"$.id": 7}}, ("proxy(carry=)", "7 is no JSONPath")),
+        ({**CASSETTE, "rebase": "$.ts"}, ("proxy(rebase=)",)),
+        ({**CASSETTE, "allow_playback_repeats": 1}, ("proxy(allow_playback_repeats=)",)),
+        ({"fallback": "nowhere.jsonl"}, ("nowhere.jsonl", "there is no such file")),
+        ({"fallback": 7}, ("which cannot be played",)),
+        ({"fallback": Script().send("a").when("b", "c")}, ("proxy(fallback=)", "has interactive lines")),
     ],
 )
 def test_wrong_arguments(options: dict[str, Any], parts: tuple[str, ...]) -> None:
@@ -95,7 +113,10 @@ def test_it_is_a_word_like_the_others() -> None:
     mock = Mock().proxy(URL, only="^a", compression=True).compression()
     assert pickle.loads(pickle.dumps(mock)) == mock
     assert repr(mock) == f"Mock().proxy({URL!r}, only='^a', compression=True).compression()"
-    assert Mock().proxy(URL, record="a.jsonl") == Mock().proxy(URL).record("a.jsonl")
+    assert repr(Mock().proxy(URL, record="a.jsonl")) == f"Mock().proxy({URL!r}, record='a.jsonl')"
+    cassette = Mock().proxy(URL, record="a.jsonl", record_mode="none", ignore=["$.id"], fallback=["down"])
+    assert pickle.loads(pickle.dumps(cassette)) == cassette
+    assert "record_mode='none', ignore=['$.id'], fallback=['down'])" in repr(cassette)
     config = WsProxyConfig(upstream_url=URL)
     assert Mock().proxy(config) == Mock().proxy(config)
 

@@ -162,8 +162,7 @@ def replaced(value: Any, parts: Sequence[str | int], new: Any) -> Any:
 def written(parts: Sequence[str | int]) -> str:
     """Return the JSONPath of a place."""
     return "$" + "".join(
-        f"[{part}]" if isinstance(part, int) else f".{part}" if part.isidentifier() else f"[{part!r}]"
-        for part in parts
+        f"[{part}]" if isinstance(part, int) else f".{part}" if part.isidentifier() else f"[{part!r}]" for part in parts
     )
 
 

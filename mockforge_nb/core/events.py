@@ -14,6 +14,7 @@ from .message import Message
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
+    from .cassette import Tape
     from .conditions import Conditions
     from .plan import Plan, Relay, Shared
     from .program import Program
@@ -26,7 +27,15 @@ OUTBOX, NETWORK, LANES = 1, 2, 4
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The handshake is done; the connection carries messages from now on."""
+    """The handshake is done; the connection carries messages from now on.
+
+    Attributes:
+        tape: What of the plan's cassette is this connection's; None: nothing.
+        down: Whether its upstream is down.
+    """
+
+    tape: Tape | None = None
+    down: bool = False
 
 
 Runs: TypeAlias = list[tuple[int, list[bytes]]]

@@ -40,9 +40,7 @@ class Parsed(NamedTuple):
     cut: int = 0
 
 
-def parse(
-    text: str, path: str, *, expand: bool = True, connection: int | None = None, strict: bool = True
-) -> Parsed:
+def parse(text: str, path: str, *, expand: bool = True, connection: int | None = None, strict: bool = True) -> Parsed:
     """Read a replay file; of a recording with several connections, one of them.
 
     Args:
@@ -124,6 +122,33 @@ def assemble(
     recorded = heads.get(connection or 0) or Recorded.of_header(header, connection or 0)
     checked = _checked(lines, path, problems)
     return checked._replace(header=header, connections=tuple(named), recorded=recorded)
+
+
+def each_connection(entries: Iterable[tuple[int, Any]], path: str, problems: list[Problem]) -> list[Parsed]:
+    """Make the steps of each connection of a recording that said or heard something; errors as of `parse`.
+
+    A script that is no recording is one connection's. Where nothing is in it there is none.
+    """
+    common: list[tuple[int, Any]] = []
+    own: dict[int, list[tuple[int, Any]]] = {}
+    spoke: dict[int, None] = {}
+    for line, entry in entries:
+        number = entry.get("connection") if isinstance(entry, dict) else None
+        if not isinstance(number, int) or isinstance(number, bool):
+            common.append((line, entry))
+            continue
+        own.setdefault(number, []).append((line, entry))
+        if not is_head(entry):
+            spoke[number] = None
+    if not spoke:
+        empty = all(isinstance(entry, dict) and "mockforge" in entry for _, entry in common) and not problems
+        return [] if empty else [assemble(common, path, problems)]
+    # What is wrong with one is said with what is wrong with all.
+    found = []
+    for number in spoke:
+        lines = sorted([*common, *own[number]], key=lambda each: each[0])
+        found.append(assemble(lines, path, list(problems), connection=number))
+    return found
 
 
 def read(entry: object, number: int, problems: list[Problem], *, expand: bool = True) -> list[Step | Rule]:

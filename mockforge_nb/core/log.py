@@ -68,7 +68,10 @@ CHANGED: Final = "changed"
 DROPPED: Final = "dropped"
 INJECTED: Final = "injected"
 ANSWERED: Final = "answered"
-"""What a proxy does with a message: passes it on as it came or not, keeps it back, adds it, answers by itself."""
+REPLAYED: Final = "replayed"
+"""What a proxy does with a message: passes it on as it came or not, keeps it back, adds it, answers by itself, plays
+what was recorded (or takes it for what was).
+"""
 _MOST_REFUSED = 10_000
 """How many paths of refused handshakes are told apart."""
 

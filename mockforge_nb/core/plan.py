@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from .cassette import Cassette, Played
 from .conditions import NONE, Conditions
 from .link import Count
 from .pattern import Pattern
@@ -98,15 +99,36 @@ class Relay:
         only: Which of the client's messages are passed on; None: all that no rule takes.
         into: What is made of the client's messages; None: nothing.
         out: What is made of the upstream's.
+        cassette: What answers in the upstream's place; None: nothing does.
+        fallback: What is played to a connection whose upstream is down; None: it ends as the upstream's did.
     """
 
     upstream: Upstream
     only: Pattern | None = None
     into: Call | None = None
     out: Call | None = None
+    cassette: Cassette | None = None
+    fallback: Replay | None = None
 
 
 Behaviour: TypeAlias = Echo | Silent | Replay | Stream | Handle | Relay
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """A file that what crosses the wire is recorded to; for the driver.
+
+    Attributes:
+        path: The file.
+        redact: The compiled JSONPaths of what is not recorded.
+        upstream: Whether only what an upstream said, and was told, is recorded.
+        append: Whether it goes on behind what is there.
+    """
+
+    path: str
+    redact: tuple[Any, ...] = ()
+    upstream: bool = False
+    append: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +148,8 @@ class Plan:
         queue_bytes: How much may wait to be sent on one connection before nothing more is read from it.
         compression: Whether clients that offer permessage-deflate (RFC 7692) get it.
         seed: The seed of the plan's own random numbers; None: the server's.
+        recordings: Where its connections are recorded to.
+        subprotocol: The subprotocol that is selected if a client offers it; None: none is.
     """
 
     behaviour: Behaviour
@@ -139,6 +163,8 @@ class Plan:
     queue_bytes: int = 16 * 2**20
     compression: bool = False
     seed: int | None = None
+    recordings: tuple[Recording, ...] = ()
+    subprotocol: str | None = None
 
     @property
     def variables(self) -> frozenset[str]:
@@ -146,6 +172,8 @@ class Plan:
         used = [rule.variables for rule in self.rules.all]
         if isinstance(self.behaviour, Replay):
             used.append(self.behaviour.program.variables)
+        elif isinstance(self.behaviour, Relay) and self.behaviour.fallback is not None:
+            used.append(self.behaviour.fallback.program.variables)
         if isinstance(self.otherwise, tuple):
             used.append(variables(self.otherwise))
         return frozenset().union(*used)
@@ -162,6 +190,7 @@ class Shared:
         state: The server's state, which templates read as ``server``; one for all plans of a server.
         word: The `state` word of rules with the scope ``server`` that is true now.
         struck: What faults with the scope ``server`` have seen and done.
+        played: What of a cassette was played.
     """
 
     began: float | None = None
@@ -169,3 +198,4 @@ class Shared:
     state: dict[str, Any] = field(default_factory=dict)
     word: str | None = None
     struck: dict[object, Count] = field(default_factory=dict)
+    played: Played = field(default_factory=Played)

@@ -27,6 +27,7 @@ class ConnectionRecord:
         closed_ns: When it ended; None: it is open.
         close_code: RFC 6455 §7.4's code, 1006 without a close frame; None: it is open.
         close_reason: The close frame's reason.
+        tape: The number of the recorded connection that a cassette plays to it; 0: none.
         trace_id: The trace that its spans belong to.
         messages_in: How many text and binary rows the log took from the client.
         messages_out: How many it took to the client, those that a fault dropped among them.
@@ -44,6 +45,7 @@ class ConnectionRecord:
     closed_ns: int | None = None
     close_code: int | None = None
     close_reason: str = ""
+    tape: int = 0
     trace_id: str | None = None
     messages_in: int = 0
     messages_out: int = 0

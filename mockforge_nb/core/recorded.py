@@ -62,9 +62,7 @@ def is_head(entry: object) -> bool:
     return isinstance(entry, dict) and "opened" in entry
 
 
-def recorded_of(
-    entry: Mapping[str, Any], header: Mapping[str, Any], line: int, problems: list[Problem]
-) -> Recorded:
+def recorded_of(entry: Mapping[str, Any], header: Mapping[str, Any], line: int, problems: list[Problem]) -> Recorded:
     """Return what an entry says of a connection; what is wrong with it is added to `problems`."""
     for key in entry:
         if key not in KEYS:

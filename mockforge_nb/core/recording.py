@@ -28,11 +28,14 @@ def header(url: str, started: str, how: str) -> dict[str, Any]:
     }
 
 
-def head_of(record: ConnectionRecord) -> dict[str, Any]:
-    """Return the line that says what is known of a connection; its query, which may be secret, is not in it."""
+def head_of(record: ConnectionRecord, number: int | None = None) -> dict[str, Any]:
+    """Return the line that says what is known of a connection; its query, which may be secret, is not in it.
+
+    `number` is its number in the recording, where that is another one.
+    """
     opened = rfc3339(record.opened_ns)
     about = Recorded(
-        connection=record.number, opened=opened, path=record.path, subprotocol=record.subprotocol
+        connection=number or record.number, opened=opened, path=record.path, subprotocol=record.subprotocol
     )
     return about.line()
 

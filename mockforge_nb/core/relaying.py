@@ -8,14 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from mockforge_nb.errors import OptionError, TemplateError
+from mockforge_nb.errors import NotRecordedError, OptionError, TemplateError
 
+from .deck import Deck
 from .events import (
     LANES,
     Await,
     Came,
     Close,
     Command,
+    Dial,
     Drop,
     Failed,
     Forward,
@@ -28,7 +30,7 @@ from .events import (
     SendAll,
 )
 from .events import Send as Row
-from .log import ANSWERED, CHANGED, DROPPED, FORWARDED, INJECTED
+from .log import ANSWERED, CHANGED, DROPPED, FORWARDED, INJECTED, REPLAYED
 from .message import Message, encoded
 from .network import Network
 from .outbox import Outbox
@@ -37,6 +39,9 @@ from .rules import Call, Connected
 
 MOST_WAITING: Final = 1024
 """How many messages may wait in a direction for an awaited `transform`, before nothing more is read."""
+
+NOT_RECORDED: Final = Close(1011, "not recorded")
+"""What a client is told whose message a cassette does not have; 1011 as in RFC 6455 §7.4.1."""
 
 Item: TypeAlias = Row | Leaving | Hung
 """A message with what the network did to it, or the end of what comes."""
@@ -97,10 +102,13 @@ class Relaying:
         relay: As given.
         leaving: The client's end, while messages of before it are on the network.
         ended: How the upstream ended, once all that it said before is on its way to the client.
+        deck: What plays the cassette to it; None: there is none.
+        dialed: Whether the upstream was asked for.
     """
 
     __slots__ = (
-        "_answered", "_connection", "_held", "_into", "_left_over", "_out", "_outbox", "ended", "leaving", "relay",
+        "_answered", "_connection", "_held", "_into", "_left_over", "_out", "_outbox", "deck", "dialed", "ended",
+        "leaving", "relay",
     )  # fmt: skip
 
     def __init__(
@@ -115,11 +123,23 @@ class Relaying:
         self._out = Lane("out", relay.out)
         self._held = False
         self.ended: Hung | None = None
+        self.deck: Deck | None = None
+        self.dialed = False
 
     @property
     def plain(self) -> bool:
         """Whether the client's messages are passed on as they come, all of them."""
-        return self.relay.only is None and self._into.call is None and self._into.free
+        return self.relay.only is None and self._into.call is None and self.deck is None and self._into.free
+
+    @property
+    def rests(self) -> bool:
+        """Whether it plays a cassette, which has nothing to say, and no upstream says anything either."""
+        return self.deck is not None and not self.plays and not self.dialed
+
+    @property
+    def plays(self) -> bool:
+        """Whether its cassette has something to say."""
+        return self.deck is not None and self.deck.busy
 
     @property
     def plain_out(self) -> bool:
@@ -127,6 +147,12 @@ class Relaying:
         return self._out.call is None and self._out.free
 
     # What comes
+
+    def dial(self, out: list[Command]) -> None:
+        """Ask for the upstream, unless that was done."""
+        if not self.dialed:
+            self.dialed = True
+            out.append(Dial(self.relay))
 
     def joined(self, now: float, out: list[Command]) -> None:
         """Take note that the upstream is there, and pass on what waited for it."""
@@ -149,10 +175,17 @@ class Relaying:
             if self._outbox.ending:
                 fate = DROPPED
             elif not self._answered(message, now, out):
-                if self.relay.only is None or self.relay.only.match(message) is not None:
+                if self.relay.only is not None and self.relay.only.match(message) is None:
+                    fate = ANSWERED if self._left_over(message, now, out) else DROPPED
+                elif self.deck is not None and self.deck.take(message, now):
+                    fate = REPLAYED
+                elif self.deck is None or self.deck.cassette.live:
+                    self.dial(out)
                     self._offer(self._into, came, now, out)
                     return
-                fate = ANSWERED if self._left_over(message, now, out) else DROPPED
+                else:
+                    fate = DROPPED
+                    self._miss(self.deck.missed(message), now, out)
         except TemplateError as error:
             fate = DROPPED
             out.append(Failed(error))
@@ -162,6 +195,11 @@ class Relaying:
         row = Row(came.opcode, came.payload, delay_ms=came.delay_ms, fault=came.fault, relay=fate)
         # Its row stands before those of its answers.
         out[at:at] = [Came(row), self.heard(message)]
+
+    def _miss(self, error: NotRecordedError, now: float, out: list[Command]) -> None:
+        """Keep that a message was not recorded, and close the connection: its client would wait in vain."""
+        out.append(Failed(error))
+        self._outbox.close(NOT_RECORDED, now, out)
 
     def leave(self, network: Network | None, now: float, out: list[Command]) -> None:
         """Let the client's end, if it came, follow its messages, once none of them is on the network any more."""

@@ -10,6 +10,7 @@ from mockforge_nb.errors import ExpectationError, TemplateError
 
 from .answers import Answers, Asked
 from .conditions import Conditions
+from .deck import Deck
 from .events import (
     NAN,
     NETWORK,
@@ -20,7 +21,6 @@ from .events import (
     Closing,
     Command,
     Deliver,
-    Dial,
     Drop,
     Event,
     Failed,
@@ -54,15 +54,15 @@ from .events import (
 from .feed import Feed
 from .identity import Identity
 from .link import LOST
-from .log import DROPPED, FORWARDED, INJECTED
+from .log import ANSWERED, DROPPED, FORWARDED, INJECTED, REPLAYED
 from .message import Message
 from .network import Network
 from .outbox import MESSAGE_COST, Outbox
 from .plan import Echo, Handle, Plan, Relay, Replay, Shared, Stream
 from .player import Player
 from .program import BLOCK_BYTES, Payload
+from .relaying import NOT_RECORDED, Relaying
 from .relaying import Asked as Transformed
-from .relaying import Relaying
 from .rules import Connected
 from .speech import Speech
 from .stage import Stage
@@ -95,7 +95,7 @@ class Session:
     """
 
     __slots__ = (
-        "_answers", "_asleep", "_connection", "_ended", "_feed", "_handling", "_later", "_next",
+        "_answers", "_asleep", "_connection", "_ended", "_fallen", "_feed", "_handling", "_later", "_next",
         "_open", "_out", "_outbox", "_passing", "_player", "_relaying", "_shared", "_stage", "_wake", "network",
         "plan", "speech", "who",
     )  # fmt: skip  # ten thousand of them may be open
@@ -118,6 +118,7 @@ class Session:
         self._wake: float | None = None
         self._next = False  # whether a new behaviour waits for the end of the one that runs
         self._open = self._ended = self._passing = False
+        self._fallen = False  # whether something stands in for an upstream that is down
         self._out: list[Command] | None = None  # while an event is handled: what is answered
         self._later: list[Event] = []
         self.plan = plan
@@ -134,6 +135,11 @@ class Session:
     def relays(self) -> str | None:
         """What becomes of messages that are passed on as they come; None: there is no upstream."""
         return None if self._relaying is None else FORWARDED
+
+    @property
+    def says(self) -> str | None:
+        """What is said of messages that the session says by itself; None: no upstream could have said them."""
+        return REPLAYED if self._fallen else ANSWERED if self._relaying is not None else None
 
     @property
     def tells(self) -> bool:
@@ -192,10 +198,10 @@ class Session:
             self._open = False
             self._outbox.clear()
             self._end_all(out, handler=False)
-        elif kind is Opened:
+        elif isinstance(event, Opened):
             self._open = True
             self._connect(self.plan.conditions, now)
-            self._start(now, out)
+            self._start(now, out, event)
         if not self._open:
             return
         if kind is Woke:
@@ -222,10 +228,10 @@ class Session:
 
     # What it does by itself
 
-    def _start(self, now: float, out: list[Command]) -> None:
-        """Begin what the plan's connections do."""
+    def _start(self, now: float, out: list[Command], opened: Opened | None = None) -> None:
+        """Begin what the plan's connections do; without `opened` another plan has taken over."""
         behaviour = self.plan.behaviour
-        self._ended = self._next = False
+        self._ended = self._next = self._fallen = False
         if isinstance(behaviour, Replay):
             self._player = Player(behaviour, now, self._shared)
         elif isinstance(behaviour, Stream):
@@ -237,8 +243,29 @@ class Session:
             self._handling = _Handling(self.plan)
             out.append(Run(behaviour.function, self._handling))
         elif isinstance(behaviour, Relay):
-            self._relaying = Relaying(behaviour, self._outbox, self._connection, self._answered, self._leave_over)
-            out.append(Dial(behaviour))
+            self._begin_relaying(behaviour, now, out, opened)
+
+    def _begin_relaying(self, relay: Relay, now: float, out: list[Command], opened: Opened | None) -> None:
+        """Begin with the cassette's tape, or with the upstream, or with what is played where that is down."""
+        played, cassette = self._shared.played, relay.cassette
+        if opened is not None and opened.down and relay.fallback is not None:
+            self._fall_back(relay.fallback, now)
+            return
+        self._relaying = Relaying(relay, self._outbox, self._connection, self._answered, self._leave_over)
+        tape = opened.tape if opened is not None else None
+        if opened is None and cassette is not None:
+            tape = cassette.claim(self.who.path, played)
+        if cassette is not None and tape is not None:
+            self._relaying.deck = Deck(cassette, tape, played, self._outbox, self.speech, now)
+        elif cassette is not None and not cassette.live:
+            out.append(Failed(cassette.no_tape(self.who.path, played)))
+            self._outbox.close(NOT_RECORDED, now, out)
+        else:
+            self._relaying.dial(out)
+
+    def _fall_back(self, replay: Replay, now: float) -> None:
+        """Play what stands in for an upstream that is down."""
+        self._player, self._fallen = Player(replay, now, self._shared), True
 
     def _end_all(self, out: list[Command], *, handler: bool) -> None:
         """End what runs; a handler may be left to see the connection's end for itself."""
@@ -277,11 +304,13 @@ class Session:
             and self.network is None
             and not (self._answers.players or self._next or self._wake)
             and self._outbox.direct
+            and not (self._relaying is not None and self._relaying.plays)
         )
 
     def _idle(self) -> bool:
         player = self._player
-        nothing = self._feed is None and self._handling is None and self._relaying is None
+        relays = self._relaying is not None and not self._relaying.rests
+        nothing = self._feed is None and self._handling is None and not relays
         return nothing and (player is None or player.over)
 
     # The network
@@ -454,9 +483,13 @@ class Session:
         ended = self._relaying.ended if self._relaying is not None else None
         if ended is None:
             return
+        fallback = self._relaying.relay.fallback if self._relaying is not None else None
         self._relaying = None
         if self._next:
             out.append(HangUp(1001))  # another behaviour has waited for this
+        elif fallback is not None and ended.code in DOWN:
+            out.append(HangUp(1001))
+            self._fall_back(fallback, now)
         else:
             how = Drop(relay=FORWARDED) if ended.code == 1006 else Close(ended.code, ended.reason, relay=FORWARDED)
             self._outbox.close(how, now, out)
@@ -514,15 +547,15 @@ class Session:
             budget -= self._outbox.leave(now, budget, out)
             if self._outbox.ending:
                 break
-            played = self._play(now, out) or self._pour(now, out)
+            played = self._play(now, out) or self._pour(now, out) or self._roll(now, budget, out)
             if self._next and self._idle():
                 self._start(now, out)
             elif not played:
                 break
             budget -= played
-        self._ask(out)
+        self._ask(now, out)
 
-    def _ask(self, out: list[Command]) -> None:
+    def _ask(self, now: float, out: list[Command]) -> None:
         """Ask to be woken when there is something to do, and for a stream's next item."""
         due = self._outbox.due
         if self.network is not None:
@@ -532,6 +565,10 @@ class Session:
                 step_due = player.due()
                 if step_due is not None and (due is None or step_due < due):
                     due = step_due
+            if self._relaying is not None and self._relaying.deck is not None:
+                rolls = self._relaying.deck.due()
+                if rolls is not None and (due is None or rolls < due):
+                    due = max(now, rolls)
             if self._feed is not None:
                 wanted = self._feed.wants()
                 if wanted is not None:
@@ -542,6 +579,11 @@ class Session:
         if due is not None and due != self._wake:
             self._wake = due
             out.append(WakeAt(due))
+
+    def _roll(self, now: float, budget: int, out: list[Command]) -> int:
+        """Let the cassette say what is due; return about how many bytes it was, 0 for none."""
+        relaying = self._relaying
+        return relaying.deck.play(now, budget, out) if relaying is not None and relaying.deck is not None else 0
 
     def _players(self) -> Iterator[Player]:
         if self._player is not None:
@@ -572,6 +614,8 @@ class Session:
     def _behaved(self, now: float, out: list[Command]) -> None:
         """The script or stream is at its end."""
         behaviour = self.plan.behaviour
+        if self._fallen and isinstance(behaviour, Relay):
+            behaviour = behaviour.fallback or behaviour
         if not self._next and isinstance(behaviour, (Replay, Stream)) and behaviour.then == "close":
             self._outbox.close(Close(1000), now, out)
 
@@ -603,3 +647,6 @@ class Session:
 
 
 NEVER = float("inf")
+
+DOWN = (1006, 1014)
+"""How a connection to an upstream ends that is down: without a close frame, or it could not be had at all."""

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from mockforge_nb.errors import AuthorError, OptionError
 
+from .cassette import Tape
 from .events import (
     Await,
     Burst,
@@ -38,7 +39,7 @@ from .identity import Identity
 from .journal import Journal
 from .log import HANDSHAKE, IN, OUT, Log
 from .message import ABORT
-from .plan import Replay
+from .plan import Relay, Replay
 from .record import ConnectionRecord
 from .rooms import Rooms
 from .routes import Route, Routes
@@ -89,6 +90,7 @@ class Simulation:
         self._ahead: list[tuple[float, int, Peer, Event | Said]] = []
         self._order = count()
         self.log.started_ns = plan.clock_ns or 0
+        self.log.relays = isinstance(plan.behaviour, Relay)
 
     def run(self, says: Sequence[Said], until: float, connections: int = 1) -> None:
         """Let `connections` clients connect at once, each saying the same, and time pass `until` (s).
@@ -128,7 +130,13 @@ class Simulation:
         peer.journal.add(0.0, IN, HANDSHAKE, f"GET {self._path} 101 Switching Protocols".encode())
         for each in says:
             heapq.heappush(self._ahead, (each.at, next(self._order), peer, each))
-        peer.tell(Opened())
+        peer.tell(Opened(self._tape()))
+
+    def _tape(self) -> Tape | None:
+        """Return the cassette's tape for the next client."""
+        behaviour, shared = self._route.plan.behaviour, self._route.shared
+        cassette = behaviour.cassette if isinstance(behaviour, Relay) else None
+        return None if cassette is None else cassette.claim(self._path, shared.played)
 
     def _say(self, peer: Peer, said: Said) -> None:
         if not peer.open:
@@ -139,7 +147,7 @@ class Simulation:
             self._end(peer, 1000, "")
             return
         runs = [(said.opcode, [said.payload])]
-        if peer.session.network is not None:
+        if peer.session.tells:
             peer.tell(Received(runs))  # the session tells what is to be logged of it
             return
         peer.tell(Received(runs, peer.record.number, peer.journal.all(self.now, IN, runs)))

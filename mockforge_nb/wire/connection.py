@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ from mockforge_nb.core.events import (
 )
 from mockforge_nb.core.identity import Identity
 from mockforge_nb.core.journal import Journal
-from mockforge_nb.core.log import FORWARDED, HANDSHAKE, IN, INJECTED, OUT
+from mockforge_nb.core.log import FORWARDED, HANDSHAKE, IN, INJECTED, OUT, REPLAYED
 from mockforge_nb.core.message import ABORT, CLOSE, PING, PONG, Message
 from mockforge_nb.core.plan import Relay
 from mockforge_nb.core.program import head
@@ -59,6 +60,7 @@ from .tasks import Tasks, no_exit
 from .waits import Waits
 
 if TYPE_CHECKING:
+    from mockforge_nb.core.cassette import Tape
     from mockforge_nb.core.routes import Route
 
     from .handshake import Handshake
@@ -70,6 +72,23 @@ VIEWED_READ = 16_384
 
 SENDS_PER_TURN = 64
 """After how many awaited sends others have their turn, though the client takes all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """With what a connection begins.
+
+    Attributes:
+        upstream: The upstream that was dialed for it; None: none was.
+        tape: What of its plan's cassette it is played.
+        down: Why its upstream cannot be had, where something else is played; empty: it can, or there is none.
+        subprotocol: The subprotocol that was selected.
+    """
+
+    upstream: Upstream | None = None
+    tape: Tape | None = None
+    down: str = ""
+    subprotocol: str | None = None
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -102,7 +121,7 @@ class Connection(asyncio.BufferedProtocol):
         transport: asyncio.Transport,
         deadline: Deadline,
         door: Handshake,
-        upstream: Upstream | None,
+        entry: Entry,
     ) -> None:
         assert door.route is not None
         self.listener = listener
@@ -110,9 +129,9 @@ class Connection(asyncio.BufferedProtocol):
         self.deadline = deadline
         self.route: Route = door.route
         plan = self.route.plan
-        self.record = door.record(
-            transport.get_extra_info("peername") or ("", 0), None if upstream is None else upstream.subprotocol
-        )
+        upstream, tape = entry.upstream, entry.tape
+        self.record = door.record(transport.get_extra_info("peername") or ("", 0), entry.subprotocol)
+        self.record.tape = 0 if tape is None else tape.recorded.connection
         self.frames = FrameReader(plan.message_bytes, door.protocol)
         self.deflates = False
         if door.protocol is not None:
@@ -120,15 +139,15 @@ class Connection(asyncio.BufferedProtocol):
             self.deflates = bool(door.protocol.extensions)
         self.handle: Any = listener.handle(self)
         self.session: Session | None = Session(plan, door.identity(self.record, plan), self.route.shared, self.handle)
-        self.journal = Journal(listener.log, self.record, self.session, listener.started, listener.tap)
+        self.journal = Journal(listener.log, self.record, self.session, listener.started, listener.tap(plan))
         self.read: Runs | None = None
         self.bridge: Bridge | None = None
-        if isinstance(plan.behaviour, Relay):
+        if isinstance(plan.behaviour, Relay) and tape is None and not entry.down:
             self.bridge = Bridge(self, upstream, dialed=True)
         self.record.opened_ns = self.session.time_ns(monotonic())
         listener.log.open(self.record)
-        text = f"GET {door.target} 101 Switching Protocols".encode()
-        relay = None if upstream is None else FORWARDED
+        text = f"GET {door.target} 101 Switching Protocols{f': {entry.down}' if entry.down else ''}".encode()
+        relay = FORWARDED if upstream is not None else REPLAYED if tape is not None or entry.down else None
         self.journal.add(monotonic(), IN, HANDSHAKE, text, fault=door.fault, delay_ms=door.delay_ms, relay=relay)
         self.inbox: Inbox | None = None
         self.wake_at: float | None = None
@@ -175,11 +194,11 @@ class Connection(asyncio.BufferedProtocol):
 
     # What the transport tells
 
-    def begin(self, answer: bytes, early: bytes) -> None:
+    def begin(self, answer: bytes, early: bytes, entry: Entry) -> None:
         """Answer the handshake, let the session begin, and read what came behind the handshake."""
         self.out.append(answer)
         self.listener.opened(self)
-        self._ask(Opened())
+        self._ask(Opened(entry.tape, bool(entry.down)))
         if early:
             self._received(early)
         else:
@@ -441,14 +460,13 @@ class Connection(asyncio.BufferedProtocol):
         session = self.session
         if session is None:
             return
-        relay = None
         if self.bridge is not None:
-            self.read, relay = runs, session.relays
-        if session.network is not None or (relay is not None and session.tells):
+            self.read = runs
+        if session.tells:
             # The session says when these have come, and what is to be logged of them.
             self._ask(Received(runs))
             return
-        time = self.journal.all(monotonic(), IN, runs, relay)
+        time = self.journal.all(monotonic(), IN, runs, session.relays)
         received = Received(runs, self.record.number, time)
         self._ask(received)
         if self.listener.waiting:

@@ -28,24 +28,29 @@ if TYPE_CHECKING:
     from .listener import Listener
 
 
+AWAY = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+"""What an upstream answers, or somebody before it, that is down."""
+
+
 class Refused(Exception):  # noqa: N818  # what happened, and no failure of ours
     """There is no connection to the upstream.
 
     Attributes:
         response: What a client is told whose handshake waits for it.
+        down: Whether the upstream is not there, or says so itself.
     """
 
-    def __init__(self, response: Response, why: str) -> None:
-        self.response = response
+    def __init__(self, response: Response, why: str, *, down: bool = False) -> None:
+        self.response, self.down = response, down
         super().__init__(why)
 
     @classmethod
-    def of(cls, status: HTTPStatus, why: str) -> Refused:
+    def of(cls, status: HTTPStatus, why: str, *, down: bool = False) -> Refused:
         """Return a refusal of our own."""
         body = f"{why}\n".encode()
         headers = Headers({"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))})
         headers["Connection"] = "close"
-        return cls(Response(status.value, status.phrase, headers, body), why)
+        return cls(Response(status.value, status.phrase, headers, body), why, down=down)
 
     @classmethod
     def by(cls, url: str, response: Response) -> Refused:
@@ -58,7 +63,7 @@ class Refused(Exception):  # noqa: N818  # what happened, and no failure of ours
         headers = Headers([(name, value) for name, value in passed_on([*response.headers.raw_items()])])
         headers["Content-Length"] = str(len(body))
         headers["Connection"] = "close"
-        return cls(Response(status, response.reason_phrase, headers, body), why)
+        return cls(Response(status, response.reason_phrase, headers, body), why, down=status in AWAY)
 
 
 async def dial(listener: Listener, relay: Relay, who: Identity, most: int) -> Upstream | None:
@@ -95,7 +100,7 @@ async def dial(listener: Listener, relay: Relay, who: Identity, most: int) -> Up
             return upstream
     except TimeoutError as error:
         why = f"the upstream {shown} did not answer within {wanted.seconds:g} s"
-        raise Refused.of(HTTPStatus.GATEWAY_TIMEOUT, why) from error
+        raise Refused.of(HTTPStatus.GATEWAY_TIMEOUT, why, down=True) from error
     except InvalidStatus as error:
         raise Refused.by(shown, error.response) from error
     except ssl.SSLCertVerificationError as error:
@@ -103,7 +108,7 @@ async def dial(listener: Listener, relay: Relay, who: Identity, most: int) -> Up
         raise Refused.of(HTTPStatus.BAD_GATEWAY, why) from error
     except Exception as error:  # of the system, of TLS or of the handshake
         why = f"the upstream {shown} cannot be reached: {_reason(error)}"
-        raise Refused.of(HTTPStatus.BAD_GATEWAY, why) from error
+        raise Refused.of(HTTPStatus.BAD_GATEWAY, why, down=True) from error
     finally:
         if upstream is not None and (upstream.answered.cancelled() or not _well(upstream.answered)):
             upstream.abort()

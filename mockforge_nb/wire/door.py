@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
+from mockforge_nb.core.events import Failed
 from mockforge_nb.core.plan import Relay
 
-from .connection import Connection
+from .connection import Connection, Entry
 from .deadline import Deadline
 from .dial import Refused, dial
 from .handshake import Handshake, refused
@@ -16,6 +19,9 @@ from .sockets import give_back
 from .upstream import Upstream
 
 if TYPE_CHECKING:
+    from mockforge_nb.core.cassette import Cassette
+    from mockforge_nb.core.routes import Route
+
     from .listener import Listener
 
 MOST_EARLY = 65_536
@@ -105,13 +111,36 @@ class Door(asyncio.BufferedProtocol):
             behaviour = door.route.plan.behaviour
             self.entering = True
             self._deadline.cancel()
-            if isinstance(behaviour, Relay):
-                self._dialing = self._listener.loop.create_task(
-                    dial(self._listener, behaviour, door.visitor(), door.route.plan.message_bytes)
-                )
-                self._dialing.add_done_callback(self._dialed)
+            if isinstance(behaviour, Relay) and behaviour.cassette is not None:
+                self._tape(behaviour, behaviour.cassette, door.route)
+            elif isinstance(behaviour, Relay):
+                self._dial(behaviour)
             else:
-                self._let_in()
+                self._let_in(Entry())
+
+    def _tape(self, relay: Relay, cassette: Cassette, route: Route) -> None:
+        """Let in whom the cassette has a tape for; the others get an upstream, or are refused."""
+        path, played = self._handshake.path, route.shared.played
+        tape = cassette.claim(path, played)
+        if tape is not None:
+            self._let_in(Entry(tape=tape, subprotocol=tape.recorded.subprotocol))
+        elif cassette.live:
+            self._dial(relay)
+        else:
+            error = cassette.no_tape(path, played)
+            self._listener.failed(Failed(error))
+            refusal = Refused.of(HTTPStatus.BAD_GATEWAY, error.problem)
+            self._handshake.refuse(refusal.response, error.problem)
+            self._refuse()
+
+    def _dial(self, behaviour: Relay) -> None:
+        """Dial the upstream, whose answer is the client's."""
+        door = self._handshake
+        assert door.route is not None
+        self._dialing = self._listener.loop.create_task(
+            dial(self._listener, behaviour, door.visitor(), door.route.plan.message_bytes)
+        )
+        self._dialing.add_done_callback(self._dialed)
 
     def _dialed(self, dialing: asyncio.Task[Upstream | None]) -> None:
         """Answer as the upstream did."""
@@ -120,7 +149,12 @@ class Door(asyncio.BufferedProtocol):
             try:
                 upstream = dialing.result()
             except Refused as error:
-                if not self._handshake.refused:
+                route = self._handshake.route
+                relay = None if route is None else route.plan.behaviour
+                stands_in = error.down and isinstance(relay, Relay) and relay.fallback is not None
+                if stands_in and not self._transport.is_closing():
+                    self._let_in(Entry(down=str(error)))
+                elif not self._handshake.refused:
                     self._handshake.refuse(error.response, str(error))
                     self._refuse()
                 return
@@ -128,20 +162,31 @@ class Door(asyncio.BufferedProtocol):
             if upstream is not None:
                 upstream.drop()
         elif not dialing.cancelled():
-            self._let_in(upstream, () if upstream is None else upstream.response)
+            self._let_in(Entry(upstream, subprotocol=None if upstream is None else upstream.subprotocol))
 
-    def _let_in(self, upstream: Upstream | None = None, more: Sequence[tuple[str, str]] = ()) -> None:
+    def _let_in(self, entry: Entry) -> None:
         """Hand the TCP connection over to a `Connection`."""
         listener, door, transport = self._listener, self._handshake, self._transport
         early, self._early = self._early, b""
         if len(early) > MOST_EARLY:
             transport.resume_reading()
         listener.sockets.discard(self)
-        connection = Connection(listener, transport, self._deadline, door, upstream)
+        entry, more = self._with_subprotocol(entry)
+        connection = Connection(listener, transport, self._deadline, door, entry)
         listener.sockets.add(connection)
         self._deadline.cancel()
         transport.set_protocol(connection)
-        connection.begin(door.accept(more), early)
+        connection.begin(door.accept(more), early, entry)
+
+    def _with_subprotocol(self, entry: Entry) -> tuple[Entry, Sequence[tuple[str, str]]]:
+        """Return the entry with the subprotocol that is selected, and the headers that say so (RFC 6455 §4.2.2)."""
+        asked, route = self._handshake.asked, self._handshake.route
+        if entry.upstream is not None or asked is None or route is None:
+            return entry, () if entry.upstream is None else entry.upstream.response
+        wanted = entry.subprotocol or route.plan.subprotocol
+        if wanted is None or wanted not in asked.subprotocols:
+            return replace(entry, subprotocol=None), ()
+        return replace(entry, subprotocol=wanted), (("Sec-WebSocket-Protocol", wanted),)
 
     def _refuse(self) -> None:
         """Log why there is no connection, and tell the peer, if it is still there."""

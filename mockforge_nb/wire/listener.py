@@ -22,7 +22,7 @@ from mockforge_nb.core.journal import Tap
 from mockforge_nb.core.knock import Knock, knock
 from mockforge_nb.core.log import Log
 from mockforge_nb.core.message import Message
-from mockforge_nb.core.plan import Relay
+from mockforge_nb.core.plan import Plan, Relay
 from mockforge_nb.core.rooms import Rooms
 from mockforge_nb.core.routes import Route, Routes
 from mockforge_nb.errors import AuthorError, BindError
@@ -172,7 +172,7 @@ class Listener:
         self.epoch_ns = time.time_ns() - time.monotonic_ns()
         self.started = monotonic()
         log.started_ns = self.epoch_ns + int(self.started * 1e9) if clock_ns is None else clock_ns
-        self.tap: Tap | None = None
+        self.taps: dict[str, Tap] = {}  # by the file of the recording
         self.errors: list[AuthorError] = []
         self.not_taken: list[Message] = []
         self.not_taken_count = 0
@@ -243,6 +243,18 @@ class Listener:
             each.forget()
 
     # What a connection asks and tells
+
+    def tap(self, plan: Plan) -> Tap | None:
+        """Return what is told of each row of a plan's connections; None: nothing is."""
+        taps = [self.taps[each.path] for each in plan.recordings if each.path in self.taps]
+        if len(taps) < 2:
+            return taps[0] if taps else None
+
+        def all_of_them(*row: Any) -> None:
+            for tap in taps:
+                tap(*row)
+
+        return all_of_them
 
     def elapsed_ns(self, now: float) -> int:
         """Return the time since the start, in ns."""
@@ -350,6 +362,7 @@ class Listener:
                 connection.close(1001, "this path is not served any more")
             else:
                 connection.route = found[0]
+                connection.journal.tap = self.tap(found[0].plan)
                 connection.tell(Updated(found[0].plan, found[0].shared, found[1], running))
 
     def _take(self, routes: Routes) -> Routes:

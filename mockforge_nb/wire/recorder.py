@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, TypeAlias
 
+from mockforge_nb.core.log import CHANGED, DROPPED, FORWARDED, INJECTED, REPLAYED
+from mockforge_nb.core.plan import Recording
 from mockforge_nb.core.record import ConnectionRecord
 from mockforge_nb.core.recording import Lines, head_of, written
 from mockforge_nb.errors import RecordingError
-from mockforge_nb.formats.parquet import ParquetRecording, beside, is_recording
+from mockforge_nb.formats.parquet import ParquetRecording, beside, is_recording, text_of
 from mockforge_nb.formats.private import private
 
 GATHER_SECONDS: Final = 0.05
@@ -20,7 +24,19 @@ GATHER_SECONDS: Final = 0.05
 
 PARQUET: Final = ".parquet"
 
+UPSTREAM: Final = (FORWARDED, CHANGED, DROPPED, INJECTED)
+"""What becomes of messages that an upstream said, or was to be told."""
+
 Row: TypeAlias = tuple[ConnectionRecord, int, int, int, bytes, tuple[int, str] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A connection's number in a recording, and which of its times (ms) is which of the traffic's (UTC ns)."""
+
+    number: int
+    ts_ms: float
+    since_ns: int
 
 
 class Recorder:
@@ -29,32 +45,36 @@ class Recorder:
     A Parquet file can be read only once it is whole: as long as it grows, its lines are in a replay file beside it.
 
     Args:
-        path: The file, which only its owner may read; a recording that is there is replaced.
+        wanted: What is recorded where. Only the file's owner may read it; a recording that is there is replaced, or
+            with `append` gone on with.
         first: Its first line.
-        redact: JSONPaths (compiled) of what must not be recorded.
 
     Raises:
         RecordingError: The file is there and is no recording, or cannot be written.
     """
 
-    def __init__(self, path: Path, first: dict[str, Any], redact: Sequence[Any]) -> None:
-        self.path = path
+    def __init__(self, wanted: Recording, first: dict[str, Any]) -> None:
+        self.path = path = Path(wanted.path)
+        self._wanted = wanted
         self.error: RecordingError | None = None
-        self._made = Lines(redact)
+        self._made = Lines(wanted.redact)
         self._rows: SimpleQueue[Row | None] = SimpleQueue()
-        self._known: set[int] = set()  # the connections that have lines
+        self._numbers: dict[int, _Place] = {}  # by the connection's number
         table = path.suffix.lower() == PARQUET
         self._lines = beside(path) if table else path
+        there = [*_lines_of(path)] if wanted.append else [first]
+        self._ends = _ends(there)
         try:
             for each in {path, self._lines}:
                 if each.exists() and not _replaceable(each):
                     raise RecordingError(f"{each} is there and is no recording; move it, or record to another file")
             file = private(self._lines)
-            self._table = ParquetRecording(path, first) if table else None
+            self._table = ParquetRecording(path, there[0]) if table else None
         except OSError as error:
             raise RecordingError(f"{path} cannot be written: {error.strerror}") from error
         self._file = TextIOWrapper(file, encoding="utf-8", newline="\n")
-        self._file.write(written(first))
+        for line in there:
+            self._add(line)
         self._file.flush()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mockforge_nb recorder", daemon=True)
@@ -68,8 +88,12 @@ class Recorder:
         opcode: int,
         payload: bytes,
         close: tuple[int, str] | None,
+        relay: str | None,
     ) -> None:
         """Take a row of the traffic; for the loop's thread."""
+        wanted = self._wanted
+        if relay not in UPSTREAM if wanted.append else (wanted.upstream and relay == REPLAYED):
+            return
         self._rows.put((record, time_ns, direction, opcode, payload, close))
 
     def close(self) -> None:
@@ -106,19 +130,46 @@ class Recorder:
 
     def _write(self, row: Row) -> None:
         record, time_ns, direction, opcode, payload, close = row
-        ts_ms = (time_ns - record.opened_ns) / 1e6
-        line = self._made.line(ts_ms, record.number, direction, opcode, payload, close)
-        if line is None:
-            return
-        if record.number not in self._known:
-            self._known.add(record.number)
-            self._add(head_of(record))
-        self._add(line)
+        place = self._numbers.get(record.number)
+        if place is None:
+            place = self._numbers[record.number] = self._place(record, time_ns)
+        ts_ms = place.ts_ms + (time_ns - place.since_ns) / 1e6
+        line = self._made.line(ts_ms, place.number, direction, opcode, payload, close)
+        if line is not None:
+            self._add(line)
+
+    def _place(self, record: ConnectionRecord, time_ns: int) -> _Place:
+        """Return where a connection stands in the recording: behind its own tape, or as a new one."""
+        if record.tape in self._ends:
+            return _Place(record.tape, self._ends[record.tape], time_ns)
+        number = max([record.number, *(each + 1 for each in self._ends)]) if self._wanted.append else record.number
+        self._ends[number] = 0.0
+        self._add(head_of(record, number))
+        return _Place(number, 0.0, record.opened_ns)
 
     def _add(self, line: dict[str, Any]) -> None:
         self._file.write(written(line))
-        if self._table is not None:
+        if self._table is not None and "mockforge" not in line:
             self._table.add(line)
+
+
+def _lines_of(path: Path) -> Iterator[dict[str, Any]]:
+    """Read the lines of a recording that is gone on with."""
+    if path.suffix.lower() == PARQUET:
+        text = text_of(path)
+    else:
+        text = path.read_text(encoding="utf-8")
+    return (json.loads(line) for line in text.split("\n") if line.strip())
+
+
+def _ends(lines: Iterable[Mapping[str, Any]]) -> dict[int, float]:
+    """Return the last time (ms) of each connection of a recording."""
+    ends: dict[int, float] = {}
+    for line in lines:
+        number = line.get("connection")
+        if isinstance(number, int):
+            ends[number] = max(ends.get(number, 0.0), float(line.get("ts", 0.0)))
+    return ends
 
 
 def _replaceable(path: Path) -> bool:

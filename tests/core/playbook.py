@@ -48,8 +48,8 @@ class Playbook:
         self.rows: list[Send | Burst] = []
         self.closed: int | None = None
 
-    def open(self) -> Playbook:
-        return self.tell(Opened())
+    def open(self, opened: Opened | None = None) -> Playbook:
+        return self.tell(opened or Opened())
 
     def receive(self, *texts: str) -> Playbook:
         return self.tell(Received([(TEXT, [text.encode() for text in texts])]))

@@ -159,7 +159,7 @@ values = json_values | st.sampled_from(
 )
 def test_any_text_either_loads_whole_or_is_one_clear_error(text: str) -> None:
     try:
-        steps, rules, _, connections = parse(text, "any.jsonl")
+        steps, rules, _, connections, *_ = parse(text, "any.jsonl")
     except ScriptError as error:
         refused = error
     else:
