@@ -197,7 +197,8 @@ class Mock(NetworkWords["Mock"]):
             record: A file that all is recorded to, as in `record`; with the next argument a cassette.
             record_mode: ``"all"``: always live, and recorded anew. ``"once"``: live and recorded if nothing is in the
                 file yet; from then on the file answers, and the upstream is not needed. ``"new_episodes"``: the file
-                answers what it has, the upstream everything else, which is added to it; it hears nothing but that.
+                answers what it has, the upstream everything else, which is added to it. The upstream hears nothing
+                but that, and is not heard when it greets a client whom the file has greeted.
                 ``"none"``: the file answers. A message that it does not have is an error for ``server.check()``,
                 which names the nearest one, and closes the connection with 1011; a connection that it does not have
                 is refused with 502. Other tools' recordings (``.har``, …) are taken where nothing is written.

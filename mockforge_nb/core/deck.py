@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
@@ -88,6 +89,13 @@ class Deck:
         """Return the error of a message that begins no exchange."""
         return self.cassette.missed(self._tape, message, self._played)
 
+    @property
+    def greeting(self) -> list[Message]:
+        """What the server said before the client did."""
+        first = self._tape.exchanges[0]
+        steps = [self._tape.program.steps[index] for index in range(first.first, first.last)]
+        return [Message(each.payload.literal(), each.payload.opcode) for each in steps if each.payload is not None]
+
     def _begin(self, tape: Tape, index: int, now: float) -> None:
         exchange = tape.exchanges[index]
         if exchange.first < exchange.last:
@@ -160,14 +168,14 @@ class Deck:
             for parts in found((path,), value):
                 was = at(value, parts)
                 new = NOTHING if isinstance(was, (dict, list)) else self._ids.get((index, type(was), was), NOTHING)
-                if new is not NOTHING:
+                if new is not NOTHING and not (type(new) is type(was) and new == was):
                     value = replaced(value, parts, new)
         for parts in [*found(cassette.rebase, value)]:
             was = at(value, parts)
             time = time_of(was)
             if time is not None:
                 value = replaced(value, parts, moved(was, self._shift(rolling, time, due)))
-        return payload if value is before else to_json(value).encode()
+        return payload if value is before else _written(value, before, payload)
 
     def _shift(self, rolling: _Rolling, time_ns: int, due: float) -> int:
         """Return how far a message's times move: as far as it is later than it was when it was recorded (ns)."""
@@ -181,3 +189,11 @@ class Deck:
                 opened = time_ns - at_ns
             self._anchors[tape.number] = opened
         return self._speech.time_ns(due, self._speech.script_ms) - (opened + at_ns)
+
+
+def _written(value: Any, before: Any, payload: bytes) -> bytes:
+    """Return a JSON value as a message was written that held `before`: compact, or with spaces as Python writes it."""
+    for ascii_only in (False, True):
+        if json.dumps(before, ensure_ascii=ascii_only).encode(errors="replace") == payload:
+            return json.dumps(value, ensure_ascii=ascii_only).encode(errors="replace")
+    return to_json(value).encode(errors="replace")

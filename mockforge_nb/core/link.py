@@ -315,7 +315,10 @@ class Link:
                 due_ms, delay_ms = due_ms + delay, delay
             # Not replace(): this is what every message under latency costs.
             fault = ",".join(names) or None
-            send = Send(send.opcode, send.payload, send.step, due_ms, delay_ms, send.rule, fault, send.wire)
+            send = Send(
+                send.opcode, send.payload, send.step, due_ms, delay_ms, send.rule, fault, send.wire, send.relay,
+                send.original,
+            )  # fmt: skip
         if held is not None:
             self._held.append([held.fault.options["by"], due + held.fault.options["within"], send, due + delay / 1000])
             return []

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from mockforge_nb.errors import NotRecordedError, OptionError, TemplateError
 
+from .compare import Comparison
 from .deck import Deck
 from .events import (
     LANES,
@@ -39,6 +40,9 @@ from .rules import Call, Connected
 
 MOST_WAITING: Final = 1024
 """How many messages may wait in a direction for an awaited `transform`, before nothing more is read."""
+
+LIKE: Final = Comparison("types")
+"""How a greeting is known: it may tell another time, or another session."""
 
 NOT_RECORDED: Final = Close(1011, "not recorded")
 """What a client is told whose message a cassette does not have; 1011 as in RFC 6455 §7.4.1."""
@@ -107,8 +111,8 @@ class Relaying:
     """
 
     __slots__ = (
-        "_answered", "_connection", "_held", "_into", "_left_over", "_out", "_outbox", "deck", "dialed", "ended",
-        "leaving", "relay",
+        "_answered", "_connection", "_greeting", "_held", "_into", "_left_over", "_out", "_outbox", "deck", "dialed",
+        "ended", "leaving", "relay",
     )  # fmt: skip
 
     def __init__(
@@ -125,6 +129,7 @@ class Relaying:
         self.ended: Hung | None = None
         self.deck: Deck | None = None
         self.dialed = False
+        self._greeting: deque[Message] = deque()  # what an upstream may say first that the client has heard already
 
     @property
     def plain(self) -> bool:
@@ -144,7 +149,7 @@ class Relaying:
     @property
     def plain_out(self) -> bool:
         """Whether the upstream's are."""
-        return self._out.call is None and self._out.free
+        return self._out.call is None and self._out.free and not self._greeting
 
     # What comes
 
@@ -153,6 +158,8 @@ class Relaying:
         if not self.dialed:
             self.dialed = True
             out.append(Dial(self.relay))
+            if self.deck is not None:
+                self._greeting.extend(self.deck.greeting)
 
     def joined(self, now: float, out: list[Command]) -> None:
         """Take note that the upstream is there, and pass on what waited for it."""
@@ -215,7 +222,17 @@ class Relaying:
             return
         for opcode, payloads in received.runs:
             for payload in payloads:
-                self._offer(self._out, Row(opcode, payload), now, out)
+                if self._greets(Message(payload, opcode)):
+                    self._outbox.lose(Row(opcode, payload, relay=DROPPED), now, out)
+                else:
+                    self._offer(self._out, Row(opcode, payload), now, out)
+
+    def _greets(self, message: Message) -> bool:
+        """Return whether a message of the upstream's greets a client whom the cassette has greeted."""
+        while self._greeting:
+            if not LIKE.differences(self._greeting.popleft(), message):
+                return True
+        return False
 
     def hung(self, event: Hung, now: float, out: list[Command]) -> None:
         """Let the upstream's end follow its messages."""

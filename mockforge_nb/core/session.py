@@ -232,6 +232,7 @@ class Session:
         """Begin what the plan's connections do; without `opened` another plan has taken over."""
         behaviour = self.plan.behaviour
         self._ended = self._next = self._fallen = False
+        self._relaying = None  # a cassette that has nothing more to say
         if isinstance(behaviour, Replay):
             self._player = Player(behaviour, now, self._shared)
         elif isinstance(behaviour, Stream):

@@ -118,6 +118,20 @@ def test_text_binary_ping_pong_and_close_pass(
     assert server.connections.df.loc[0, "close_code"] == 4001
 
 
+def test_what_became_of_a_message_is_known_under_latency_too(ws_mock: WsMock, started: Started) -> None:
+    upstream = started(with_websockets(echo))
+    mock = Mock().proxy(upstream.url, transform={"out": lambda message: f"<{message.text}>"})
+    server = ws_mock(mock.latency(1).latency(1, direction="in").when("^rule$", "ruled"))
+    with server.client() as client:
+        for said, heard in (("a", "<a>"), ("rule", "ruled")):
+            client.send(said)
+            assert client.recv() == heard
+    assert fates(server) == [
+        ("in", "a", "forwarded", None), ("out", "<a>", "changed", "a"),
+        ("in", "rule", "answered", None), ("out", "ruled", "answered", None),
+    ]  # fmt: skip
+
+
 def test_fragments_and_control_frames_between_them_pass(ws_mock: WsMock, started: Started) -> None:
     upstream = started(with_websockets(echo))
     with Raw(ws_mock(Mock().proxy(upstream.url))).open() as client:
