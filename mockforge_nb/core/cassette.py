@@ -66,10 +66,25 @@ class Played:
     Attributes:
         claimed: How many connections were opened at each path.
         counts: How often each exchange was played, by the numbers of the tape and the exchange.
+        left: For each tape that was asked, its exchanges that were not played yet, in order.
     """
 
     claimed: dict[str, int] = field(default_factory=dict)
     counts: dict[tuple[int, int], int] = field(default_factory=dict)
+    left: dict[int, dict[int, None]] = field(default_factory=dict)
+
+    def of(self, tape: Tape) -> dict[int, None]:
+        """Return the exchanges of a tape that were not played yet."""
+        left = self.left.get(tape.number)
+        if left is None:
+            left = self.left[tape.number] = dict.fromkeys(range(1, len(tape.exchanges)))
+        return left
+
+    def note(self, tape: Tape, index: int) -> None:
+        """Count an exchange as played."""
+        self.of(tape).pop(index, None)
+        key = (tape.number, index)
+        self.counts[key] = self.counts.get(key, 0) + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,21 +161,23 @@ class Cassette:
             index = heard + 1 if not self.repeats or not count else heard % count + 1
             return (tape, index) if index < len(tape.exchanges) else None
         fits = self._test(message)
-        others = [each for each in self._at(tape.recorded.path) if each is not tape]
-        again: tuple[int, Tape, int] | None = None
+        tapes = (tape, *(each for each in self._at(tape.recorded.path) if each is not tape))
+        # A pattern would take what is recorded as it was said.
         for wild in (False, True):
-            for one in (tape, *others):
-                for index, exchange in enumerate(one.exchanges):
-                    count = played.counts.get((one.number, index), 0)
-                    if exchange.message is None or (exchange.pattern is not None) is not wild:
-                        continue
-                    if count and (not self.repeats or (again is not None and again[0] <= count)):
-                        continue
-                    if fits(exchange):
-                        if not count:
-                            return one, index
-                        again = (count, one, index)
-        return None if again is None else again[1:]
+            for one in tapes:
+                for index in played.of(one):
+                    exchange = one.exchanges[index]
+                    if (exchange.pattern is not None) is wild and fits(exchange):
+                        return one, index
+        if not self.repeats:
+            return None
+        again = [
+            (exchange.pattern is not None, played.counts.get((one.number, index), 0), order, index)
+            for order, one in enumerate(tapes)
+            for index, exchange in enumerate(one.exchanges)
+            if exchange.message is not None and fits(exchange)
+        ]
+        return (tapes[min(again)[2]], min(again)[3]) if again else None
 
     def _test(self, message: Message) -> Callable[[Exchange], bool]:
         """Return what tells whether a message is taken for that of an exchange."""

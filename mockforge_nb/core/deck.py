@@ -75,8 +75,7 @@ class Deck:
             return False
         tape, index = chosen
         self._heard += 1
-        key = (tape.number, index)
-        self._played.counts[key] = self._played.counts.get(key, 0) + 1
+        self._played.note(tape, index)
         for rolling in self._queue:
             rolling.origin = AT_ONCE
         recorded = tape.exchanges[index].message
@@ -164,16 +163,19 @@ class Deck:
         value = before = Message(payload).parsed()
         if value is NOT_JSON:
             return payload
+        carried = set()
         for index, (_, path) in enumerate(cassette.carry if self._ids else ()):
             for parts in found((path,), value):
                 was = at(value, parts)
                 new = NOTHING if isinstance(was, (dict, list)) else self._ids.get((index, type(was), was), NOTHING)
+                if new is not NOTHING:
+                    carried.add(parts)
                 if new is not NOTHING and not (type(new) is type(was) and new == was):
                     value = replaced(value, parts, new)
         for parts in [*found(cassette.rebase, value)]:
             was = at(value, parts)
             time = time_of(was)
-            if time is not None:
+            if time is not None and parts not in carried:  # the client's own is of now
                 value = replaced(value, parts, moved(was, self._shift(rolling, time, due)))
         return payload if value is before else _written(value, before, payload)
 

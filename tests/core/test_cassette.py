@@ -178,6 +178,21 @@ def test_times_are_moved_from_then_to_now() -> None:
     assert second["when"] == "1970-01-01T00:01:40Z"
 
 
+def test_a_time_that_the_client_said_is_its_own() -> None:
+    at = 1_705_314_600
+    (path,) = paths(["$.t"], "test")
+    lines = recorded(hear(0, {"t": at}), say(0, {"t": at}), say(0, {"t": at + 1}))
+    played = cassette(lines, ignore=["$.t"], carry=((path, path),), rebase=(path,))
+    assert book(played).receive('{"t":2000000000}').texts() == ['{"t":2000000000}', '{"t":1}']
+
+
+def test_ten_thousand_exchanges_are_found_in_a_moment() -> None:
+    lines = recorded(*(line for n in range(10_000) for line in (hear(n, {"id": n}), say(n, f"{n}"))))
+    playbook = book(cassette(lines, ignore=["$.id"], speed=float("inf")))
+    playbook.receive(*(json.dumps({"id": f"x{n}"}) for n in range(10_000))).until(1)
+    assert playbook.texts() == [f"{n}" for n in range(10_000)]
+
+
 @pytest.mark.parametrize("opened", ["", "2010-01-01T00:00:00Z"])
 def test_times_of_another_day_are_counted_from_the_first(opened: str) -> None:
     lines = recorded(say(0, {"t": 1_705_314_600_000}), say(2000, {"t": 1_705_314_607_000}))

@@ -274,7 +274,7 @@ def test_times_and_ids_are_those_of_now(ws_mock: WsMock, tmp_path: Path) -> None
     with ws_mock(mock).client() as client:
         client.send({"id": "mine", "at": 5})
         assert json.loads(client.recv(PATIENCE)) == {"id": "mine", "at": "2030-01-01T00:00:00.250Z"}
-    with pytest.raises(OptionError, match="nowhere.* finds no time in what the server says"):
+    with pytest.raises(OptionError, match=r"nowhere.* finds no time in what the server says"):
         ws_mock(Mock().proxy(NOBODY, record=path, record_mode="none", rebase=["$.nowhere"]))
 
 
