@@ -91,7 +91,7 @@ class Proxied:
         except ScriptFileNotFoundError:
             return None
         url = self.relay.upstream.url
-        of_upstream = [each for each in scripts if url and public(each.recorded.url) == url]
+        of_upstream = [each for each in scripts if url and _spoken(each.recorded.url) == url]
         match = self.cassette.match
         key = match if callable(match) else None
         try:
@@ -119,6 +119,15 @@ def _has_time(path: Any, tape: Tape) -> bool:
             if value is not NOT_JSON and any(time_of(node.obj) is not None for node in path.finditer(value)):
                 return True
     return False
+
+
+def _spoken(url: str) -> str:
+    """Return a recorded URL without its secrets; other tools write ``https`` for ``wss``."""
+    try:
+        shown = public(url)
+    except ValueError:
+        return ""
+    return "ws" + shown.removeprefix("http") if shown.startswith("http") else shown
 
 
 def proxied(arguments: Mapping[str, Any]) -> Proxied:

@@ -59,7 +59,8 @@ class Traffic:
         row's number since the last `clear()`.
 
         With a proxy there are two more: `relay`, what became of a row (``forwarded``, ``changed``, ``dropped``;
-        ``injected``: the other side never said it; ``answered``: by a rule), and `original`, the text or bytes that
+        ``injected``: the other side never said it; ``answered``: by a rule; ``replayed``: by a cassette, or in the
+        place of an upstream that is down), and `original`, the text or bytes that
         came where something else was passed on. `text` and `data` are what was passed on; of a row that was dropped
         or answered, what came.
         """
