@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,8 @@ from .core.faults import lost
 from .core.log import DROPPED, IN, INJECTED, OUT
 from .core.message import ABORT, BINARY, CLOSE, TEXT
 from .core.record import ConnectionRecord
-from .core.recording import Lines, head_of, written
+from .core.recording import Lines, head_of
 from .errors import RecordingError
-from .formats.private import private
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,14 +76,3 @@ def _unheard(frame: pd.DataFrame) -> pd.Series[bool]:
     """Return which rows of a proxy's traffic the client neither said nor heard."""
     incoming = frame["direction"] == "in"
     return (incoming & (frame["relay"] == INJECTED)) | (~incoming & (frame["relay"] == DROPPED))
-
-
-def write(path: Path, first: dict[str, Any], lines: Iterable[dict[str, Any]]) -> None:
-    """Write a recording; only its owner may read it."""
-    if path.suffix.lower() == ".parquet":
-        from .formats.parquet import write as write_parquet
-
-        write_parquet(path, first, lines)
-        return
-    with private(path) as file:
-        file.writelines(written(line).encode() for line in [first, *lines])

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from .byhand import ByHand
-from .core.jsonl import Parsed, dump, program, unreachable
+from .core.cassette import more_than_messages
+from .core.jsonl import HEADER_VERSION, Parsed, keys_of_lines, program, unreachable
 from .core.program import Program, Step
-from .core.recorded import Recorded
+from .core.recorded import Recorded, shown_url
+from .core.recording import written
 from .core.rules import Rule
 from .core.units import human, number
-from .errors import OptionError, ScriptError
+from .errors import OptionError, Problem, ScriptError
 from .rules import Scope, rule
 from .sources import (
-    SUFFIXES,
     Made,
     Shape,
     Timing,
@@ -33,6 +34,9 @@ from .sources import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+HAR = "a .har holds messages alone; save the traffic of this script served, or simulated, as one"
 
 
 class Script(ByHand):
@@ -81,17 +85,23 @@ class Script(ByHand):
         *,
         timing: Timing = "offset",
         connection: int | None = None,
+        url: str | None = None,
+        strict: bool = True,
         **options: Any,
     ) -> Script:
-        """Read a replay file, JSON Lines with one step a line, or a table, whose rows are messages.
+        """Read a replay file, a recording of whatever tool, or a table, whose rows are messages.
 
         A table of more than 32 MiB is played from disk in bounded memory; its rows stay in their order.
 
         Args:
-            path: A file that ends in ``.jsonl`` or ``.ndjson``; a table in ``.parquet``, ``.feather``, ``.arrow``,
-                ``.csv`` or ``.tsv``, or a folder of Parquet files.
+            path: A replay file, JSON Lines with one step a line (``.jsonl``, ``.ndjson``); a ``.har`` of a browser,
+                of Playwright or of a proxy; a flow file of mitmproxy (``.flow``, ``.flows``, ``.mitm``, ``.dump``); a
+                recording or a table in ``.parquet``, ``.feather``, ``.arrow``, ``.csv`` or ``.tsv``; a folder of
+                Parquet files.
             timing: Whether `ts` counts from the script's start or is the pause before each step.
-            connection: Which connection of a recording; the first unless given.
+            connection: Which connection of a recording; the first that said or heard something unless given.
+            url: The same by its URL, or a part of it.
+            strict: Whether a file that was cut off is an error; otherwise what stands before the cut is read.
             options: Those of `from_frame`, for a table.
 
         Raises:
@@ -100,10 +110,10 @@ class Script(ByHand):
             OptionError: An option that does not go with the file.
 
         Warns:
-            UserWarning: There are steps that no way through the script leads to, or several connections and none was
-                chosen.
+            UserWarning: There are steps that no way through the script leads to; several connections and none was
+                chosen; or where the file was cut off.
         """
-        return cls._of(from_file(path, timing, options, connection))
+        return cls._of(from_file(path, timing, options, connection, url, strict=strict))
 
     @classmethod
     def parse(cls, text: str, name: str = "<text>", *, timing: Timing = "offset") -> Script:
@@ -379,12 +389,31 @@ class Script(ByHand):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a replay file; loading it gives the same script.
 
+        Args:
+            path: A file that ends in ``.jsonl`` or ``.ndjson``; in ``.parquet`` or ``.csv``, with a row in place of
+                each line; or in ``.har``, which holds messages alone.
+
         Raises:
-            ScriptError: A pattern that is Python code, or a kind of file that is not written.
+            ScriptError: A pattern that is Python code, a kind of file that is not written, or more than messages for
+                a ``.har``.
         """
+        from .formats.lines import WRITTEN, write
+
         where = Path(path)
-        check_suffix(where, SUFFIXES, "written", "to_frame() gives a table that pandas can write")
-        where.write_text(self.text(), encoding="utf-8", newline="\n")
+        check_suffix(where, WRITTEN, "written", "to_frame() gives a table that pandas can write")
+        if where.suffix.lower() == ".har":
+            problems = more_than_messages(self.steps, HAR)
+            unknown = [
+                each for each in self.steps if each.dir == "in" and (each.how == "regex" or each.payload is None)
+            ]
+            problems += [Problem(each.line, f"a pattern of what the client says: {HAR}") for each in unknown]
+            problems += [Problem(rule.line, f"{rule.title}: an interactive line: {HAR}") for rule in self.rules]
+            if problems:
+                raise ScriptError(self._name, problems)
+        header, lines = self._lines()
+        if header and where.suffix.lower() == ".csv":
+            raise ScriptError(self._name, 'a .csv has no line that says timing="delay"; save it as .jsonl or .parquet')
+        write(where, header, lines, shared=True)
 
     def text(self) -> str:
         """Return what `save` writes.
@@ -392,7 +421,16 @@ class Script(ByHand):
         Raises:
             ScriptError: A pattern that is Python code, which a file cannot hold.
         """
-        return dump([*self.steps, *self.rules], self._name, header={"timing": "delay"} if self._delays else None)
+        header, lines = self._lines()
+        return "".join(map(written, [header, *lines] if header else lines))
+
+    def _lines(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return the header line of a replay file, or nothing, and its other lines."""
+        header: dict[str, Any] = {"mockforge": HEADER_VERSION, "timing": "delay"} if self._delays else {}
+        about = self.recorded
+        # A query may be secret, and a file is passed on.
+        head = [replace(about, url=shown_url(about.url)).line()] if about.connection else []
+        return header, [*head, *keys_of_lines([*self.steps, *self.rules], self._name)]
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table with a row a step and a column a key that is used; `from_frame` reads it back.

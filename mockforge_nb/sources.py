@@ -7,17 +7,18 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from .core.jsonl import Parsed, each_connection, entries, lines_of, looks_like_step, parse, unreachable
+from .core.jsonl import Parsed, assemble, each_connection, lines_of, looks_like_step, parse, unreachable
 from .core.program import Program
-from .errors import OptionError, Problem, ScriptError, ScriptFileNotFoundError
+from .core.recorded import is_head, recorded_of, shown_url
+from .errors import OptionError, ScriptError, ScriptFileNotFoundError
+
+if TYPE_CHECKING:
+    from .formats.lines import Read
 
 Timing = Literal["offset", "delay"]
 Shape = str | Callable[[dict[str, Any]], str | bytes | dict[str, Any]]
-
-SUFFIXES = (".jsonl", ".ndjson")
-"""The kinds of replay files."""
 
 TABLES = (".parquet", ".feather", ".arrow", ".csv", ".tsv")
 """The kinds of files with tables."""
@@ -52,50 +53,90 @@ class Made(NamedTuple):
 
 
 def from_file(
-    path: str | os.PathLike[str], timing: object, options: Mapping[str, Any], connection: object = None
+    path: str | os.PathLike[str],
+    timing: object,
+    options: Mapping[str, Any],
+    connection: object = None,
+    url: object = None,
+    *,
+    strict: bool = True,
 ) -> Made:
     """Read a file; arguments, errors and warnings are those of `Script.load`, which calls this."""
+    from .formats import lines
+
     where = Path(path)
     table = where.is_dir() or where.suffix.lower() in TABLES
     if not table:
-        check_suffix(where, (*SUFFIXES, *TABLES), "read")
+        check_suffix(where, (*lines.READ, *TABLES), "read")
         only_for_tables(options, "a file")
     if not where.exists():
         raise ScriptFileNotFoundError(str(path), f"there is no such file in {Path.cwd()}")
-    if where.suffix.lower() == ".parquet":
-        from .formats.parquet import beside, is_recording, text_of
+    options = {name: value for name, value in options.items() if value is not None}
+    if not table or (options.get("rows") is not True and lines.holds_lines(where)):
+        asked = {name: value for name, value in options.items() if name != "rows"}
+        if where.suffix.lower() not in (".csv", ".tsv") or not asked:
+            only_for_tables(asked, "a recording")
+            return _from_lines(lines.read(where, strict=strict), str(path), timing, connection, url, stacklevel=5)
+    beside = where.with_name(where.name + ".jsonl")
+    if where.suffix.lower() == ".parquet" and beside.exists():
+        if not strict:
+            return from_file(beside, timing, options, connection, url, strict=False)
+        problem = f"its recording was cut off before the file was whole; load what came: {beside}"
+        raise ScriptError(str(path), problem)
+    for name, value in (("connection", connection), ("url", url)):
+        if value is not None:
+            raise OptionError(f"load({name}=)", value, "goes with a recording, not with a table")
+    from .generators.arrow import ArrowTable
 
-        if is_recording(where) and options.get("rows") is not True:
-            only_for_tables({name: value for name, value in options.items() if name != "rows"}, "a recording")
-            return from_text(text_of(where), str(path), timing, connection, stacklevel=4)
-        if beside(where).exists():
-            problem = f"its recording was cut off before the file was whole; load what came: {beside(where)}"
-            raise ScriptError(str(path), problem)
-    if table and connection is not None:
-        raise OptionError("load(connection=)", connection, "goes with a recording, not with a table")
-    if table:
-        from .generators.arrow import ArrowTable
+    return _from_table(ArrowTable.file(path), options).timed(timing)
 
-        return _from_table(ArrowTable.file(path), options).timed(timing)
-    try:
-        text = where.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        problem = f"not UTF-8 (byte {error.start} of the file: {error.reason}); save the file as UTF-8"
-        raise ScriptError(str(path), [Problem(line, problem)]) from error
-    except OSError as error:
-        raise ScriptError(str(path), f"it cannot be read: {error.strerror}") from error
-    return from_text(text, str(path), timing, connection, stacklevel=4)
+
+def _from_lines(read: Read, name: str, timing: object, connection: object, url: object, *, stacklevel: int) -> Made:
+    """Make a script of what a file holds; arguments, errors and warnings are those of `Script.load`."""
+    entries = read.entries
+    if url is not None:
+        entries = [*entries]
+        connection = _at_url(entries, name, url, connection)
+    if read.cut:
+        warnings.warn(f"{name} was cut off {read.cut}; what stands before it was read", stacklevel=stacklevel)
+    return _made(lambda number: assemble(entries, name, read.problems, connection=number), name, timing, connection,
+                 stacklevel=stacklevel + 1)  # fmt: skip
+
+
+def _at_url(entries: Sequence[tuple[int, Any]], name: str, url: object, connection: object) -> int:
+    """Return the number of the connection with a URL, or one that has `url` in it."""
+    if not isinstance(url, str) or connection is not None:
+        problem = "is no text" if connection is None else "and connection= say the same twice"
+        raise OptionError("load(url=)", url, problem)
+    spoke = {entry.get("connection") for _, entry in entries if isinstance(entry, dict) and not is_head(entry)}
+    heads = [recorded_of(entry, {}, line, []) for line, entry in entries if is_head(entry)]
+    urls = {each.connection: each.url for each in heads if each.url and each.connection in spoke}
+    if not urls:
+        raise OptionError("load(url=)", url, f"goes with a recording that has URLs, and {name} has none")
+    found = [number for number, one in urls.items() if one == url]
+    found = found or [number for number, one in urls.items() if url in one]
+    if not found:
+        known = ", ".join(dict.fromkeys(map(shown_url, urls.values())))
+        raise OptionError("load(url=)", url, f"is no URL of {name}", f"it has {known}")
+    return found[0]
 
 
 def from_text(text: str, name: str, timing: object, connection: object = None, *, stacklevel: int = 3) -> Made:
     """Read a replay file's text; arguments, errors and warnings are those of `Script.parse`, which calls this."""
+    return _made(lambda number: parse(text, name, connection=number), name, timing, connection,
+                 stacklevel=stacklevel + 1)  # fmt: skip
+
+
+def _made(
+    read: Callable[[int | None], Parsed], name: str, timing: object, connection: object, *, stacklevel: int
+) -> Made:
     if connection is not None and (isinstance(connection, bool) or not isinstance(connection, int) or connection < 1):
         raise OptionError("load(connection=)", connection, "is no number from 1 on")
-    lines = parse(text, name, connection=connection)
+    lines = read(connection)
     if connection is None and len(lines.connections) > 1:
         shown = f"{name} has {len(lines.connections)} connections; this is connection {lines.connections[0]}"
-        warnings.warn(f"{shown}: choose with Script.load(…, connection=)", stacklevel=stacklevel)
+        way = "connection=" if not lines.recorded.url else "connection= or url="
+        warnings.warn(f"{shown}: choose with Script.load(…, {way})", stacklevel=stacklevel)
     missed = [f"{name}:{lines.steps[index].line}" for index in unreachable(lines.steps)]
     if missed:
         shown = ", ".join(missed[:10]) + (f" and {len(missed) - 10} more" if len(missed) > 10 else "")
@@ -108,19 +149,18 @@ def connections_of(path: str | os.PathLike[str]) -> list[Parsed]:
 
     Raises:
         ScriptFileNotFoundError: There is no such file.
-        ScriptError: It cannot be read.
+        ScriptError: It cannot be read, or is a table.
     """
+    from .formats import lines
+
     where = Path(path)
+    check_suffix(where, (*lines.READ, *TABLES), "read")
     if not where.exists():
         raise ScriptFileNotFoundError(str(path), f"there is no such file in {Path.cwd()}")
-    problems: list[Problem] = []
-    if where.suffix.lower() == ".parquet":
-        from .formats.parquet import text_of
-
-        text = text_of(where)
-    else:
-        text = where.read_bytes().decode("utf-8-sig")
-    return each_connection(entries(text, problems), str(path), problems)
+    if not lines.holds_lines(where):
+        raise ScriptError(str(path), "it is a table, and no recording; replay() plays tables")
+    read = lines.read(where)
+    return each_connection(read.entries, str(path), read.problems)
 
 
 def from_frame(df: Any, options: Mapping[str, Any]) -> Made:

@@ -141,17 +141,18 @@ class Traffic:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the messages to a replay file, in which each line has its connection's number.
 
-        Only its owner may read the file. A ``.parquet`` file has a row in place of each line.
+        Only its owner may read the file. A ``.parquet`` or ``.csv`` file has a row in place of each line; a ``.har``
+        is what the network panel of a browser imports.
 
         Raises:
-            OptionError: The path does not end in ``.jsonl``, ``.ndjson`` or ``.parquet``.
+            OptionError: The path ends in none of these, nor in ``.jsonl`` or ``.ndjson``.
             RecordingError: Messages have left memory (`limits(log_bytes=)`); nothing is written.
         """
-        from .recordings import SUFFIXES, write
+        from .formats.lines import WRITTEN, write
 
         where = Path(path)
-        if where.suffix.lower() not in SUFFIXES:
-            raise OptionError("save()", str(path), f"does not end in {' or '.join(SUFFIXES)}")
+        if where.suffix.lower() not in WRITTEN:
+            raise OptionError("save()", str(path), f"does not end in {', '.join(WRITTEN[:-1])} or {WRITTEN[-1]}")
         write(where, *self._recording(self.df))
 
     def _recording(self, frame: pd.DataFrame) -> tuple[dict[str, Any], list[dict[str, Any]]]:

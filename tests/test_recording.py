@@ -24,8 +24,8 @@ from mockforge_nb import Message, Mock, MockServer, OptionError, RecordingError,
 from mockforge_nb.core.log import IN, OUT
 from mockforge_nb.core.message import ABORT, BINARY, CLOSE, PING, TEXT
 from mockforge_nb.core.recording import REDACTED, header, line_of, written
+from mockforge_nb.formats.lines import write
 from mockforge_nb.pytest_plugin import WsMock
-from mockforge_nb.recordings import write
 
 from .wire.upstreams import echo, with_websockets
 
@@ -55,11 +55,12 @@ def test_a_recording_is_a_replay_file_that_says_the_same_again(ws_mock: WsMock, 
     server = ws_mock(Mock().seed(1).replay(TALK).record(path))
     said = talk(server)
     server.stop()
-    first, *rest = lines(path)
+    first, head, *rest = lines(path)
     assert first == {
-        "mockforge": 1, "url": server.url, "subprotocol": None, "started": first["started"], "recorded": "mock",
-        "templates": False,
+        "mockforge": 1, "url": server.url, "started": first["started"], "recorded": "mock", "templates": False,
     }  # fmt: skip
+    assert head == {"connection": 1, "opened": head["opened"], "path": "/ws"}
+    assert Script.load(path).recorded.opened == head["opened"] >= first["started"]
     assert [{k: v for k, v in line.items() if k != "ts"} for line in rest] == [
         {"connection": 1, "text": said[0]},
         {"dir": "in", "connection": 1, "json": {"x": [1, None]}, "match": "json"},
@@ -84,10 +85,10 @@ def test_only_its_owner_may_read_it_and_secrets_are_not_in_it(ws_mock: WsMock, t
     text = path.read_text()
     assert "lovelace" not in text
     assert "secret" not in text
-    assert [line.get("json") for line in lines(path)[2:4]] == [
+    assert [line.get("json") for line in lines(path)[3:5]] == [
         {"x": [REDACTED, None]}, {"user": "ada", "password": REDACTED},
     ]  # fmt: skip
-    assert lines(path)[2]["match"] == "any"
+    assert lines(path)[3]["match"] == "any"
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
 
@@ -164,7 +165,7 @@ def test_a_burst_of_a_table_is_spelled_out(ws_mock: WsMock, tmp_path: Path) -> N
     with server.client() as client:
         assert len(client.drain()) == 3000
     server.stop()
-    assert [line["json"]["n"] for line in lines(path)[1:-1]] == list(range(3000))
+    assert [line["json"]["n"] for line in lines(path)[2:-1]] == list(range(3000))
 
 
 def killed_once_there_are(count: int, code: str, path: Path, lines_in: Path) -> None:
@@ -198,7 +199,7 @@ def test_a_process_that_is_killed_loses_no_more_than_a_moment(tmp_path: Path) ->
             print("said", flush=True)
             threading.Event().wait()
     """
-    killed_once_there_are(101, code, path, path)
+    killed_once_there_are(102, code, path, path)
     assert len(Script.load(path)) == 100
 
 
@@ -227,8 +228,9 @@ def test_a_parquet_recording_is_played_like_the_other(ws_mock: WsMock, tmp_path:
     assert not (tmp_path / "feed.parquet.jsonl").exists()
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     frame = pd.read_parquet(path)
-    assert list(frame["dir"]) == ["out", "in", "out", "out", "out", "out"]
-    assert frame.loc[4, "binary"] == b"\x00\xff"
+    assert list(frame["path"].dropna()) == ["/ws"]
+    assert list(frame["dir"].dropna()) == ["out", "in", "out", "out", "out", "out"]
+    assert frame.loc[5, "binary"] == b"\x00\xff"
     assert "lovelace" not in str(frame)
     again = talk(ws_mock(Mock().replay(path, speed=10)))
     assert again == [said[0], "no {json", '{"user":"ada","password":"***"}', b"\x00\xff", 4000]
@@ -237,7 +239,7 @@ def test_a_parquet_recording_is_played_like_the_other(ws_mock: WsMock, tmp_path:
     assert talk(ws_mock(Mock().replay(Script.load(saved, connection=1)))) == said
     with pytest.raises(OptionError, match="goes with a table"):
         Script.load(path, template="x")
-    assert len(Script.load(path, rows=True, columns=["dir", "text"])) == 6  # as a table like any other
+    assert len(Script.load(path, rows=True, columns=["dir", "text"])) == 7  # as a table like any other
 
 
 def test_a_parquet_recording_that_was_cut_off_has_its_lines_beside_it(tmp_path: Path) -> None:
@@ -253,7 +255,7 @@ def test_a_parquet_recording_that_was_cut_off_has_its_lines_beside_it(tmp_path: 
             threading.Event().wait()
     """
     beside = tmp_path / "feed.parquet.jsonl"
-    killed_once_there_are(3, code, path, beside)
+    killed_once_there_are(4, code, path, beside)
     with pytest.raises(ScriptError, match=r"was cut off before the file was whole; load what came: .*parquet\.jsonl"):
         Script.load(path)
     assert len(Script.load(beside)) == 2
@@ -322,22 +324,23 @@ def test_a_recording_has_what_the_client_said_and_heard_whatever_was_made_of_it(
         assert [text for way, text in found if way == "out"] == heard
 
 
-def test_the_subprotocol_of_the_first_connection_is_in_the_header(ws_mock: WsMock, tmp_path: Path) -> None:
+def test_each_connection_has_its_path_and_its_subprotocol(ws_mock: WsMock, tmp_path: Path) -> None:
     path = tmp_path / "feed.jsonl"
-
-    real = with_websockets(echo, subprotocols=["chat"])
+    real = with_websockets(echo, select_subprotocol=lambda _, offered: "chat" if "chat" in offered else None)
     try:
-        proxy = ws_mock(Mock().proxy(real.url, record=path))
-        assert lines(path)[0]["subprotocol"] is None
-        with proxy.client(subprotocols=["chat"]) as client:
-            client.send("a")
-            assert client.recv(PATIENCE) == "a"
+        proxy = ws_mock(Mock().route("/{room}", Mock().proxy(real.url)).record(path))
+        for offered, room in (["chat"], "/a?token=s3cret"), (None, "/b"):
+            with proxy.client(room, subprotocols=offered) as client:
+                client.send("a")
+                assert client.recv(PATIENCE) == "a"
         proxy.traffic.save(tmp_path / "saved.jsonl")
         proxy.stop()
     finally:
         real.stop()
-    assert [lines(file)[0]["subprotocol"] for file in (path, tmp_path / "saved.jsonl")] == ["chat", "chat"]
-    assert len(Script.load(path)) == 2
+    for file in (path, tmp_path / "saved.jsonl"):
+        about = [Script.load(file, connection=number).recorded for number in (1, 2)]
+        assert [(each.path, each.subprotocol) for each in about] == [("/a", "chat"), ("/b", None)]
+        assert "s3cret" not in file.read_text()
 
 
 @pytest.mark.parametrize(
@@ -355,10 +358,7 @@ def test_wrong_arguments(path: str, redact: Any, problem: str) -> None:
     assert problem in str(raised.value)
 
 
-def test_a_recording_is_of_a_whole_server(tmp_path: Path) -> None:
-    routed = Mock().route("/a", Mock().record(tmp_path / "x.jsonl"))
-    with pytest.raises(OptionError, match="say it to the mock that is served"):
-        routed.serve(port=0)
+def test_it_is_a_word_like_the_others() -> None:
     assert Mock().record("x.jsonl").record(None) == Mock()
     mock = Mock().record("x.jsonl", redact=["$..p"])
     assert repr(mock) == "Mock().record('x.jsonl', redact=['$..p'])"

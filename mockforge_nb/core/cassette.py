@@ -256,24 +256,30 @@ def tape_of(number: int, recorded: Recorded, steps: Sequence[Step], name: str, k
         ScriptError: There is more in it than messages and ends.
         Exception: What the key function raised.
     """
-    problems = [Problem(step.line or index, what) for index, step in enumerate(steps, 1) for what in _more(step)]
+    problems = more_than_messages(steps, PLAYS)
     if problems:
         raise ScriptError(name, problems)
     program = Program.of(steps, name)
     return Tape(number, recorded, program, tuple(_exchanges(program, steps, key)))
 
 
+def more_than_messages(steps: Sequence[Step], why: str) -> list[Problem]:
+    """Return what steps do that is more than to say and hear messages; `why` says what is wrong with that."""
+    return [
+        Problem(step.line or index, f"{what}: {why}") for index, step in enumerate(steps, 1) for what in _more(step)
+    ]
+
+
 def _more(step: Step) -> Iterator[str]:
-    """Return what a step does that a cassette cannot."""
     does: dict[str, object] = {
         "waitFor": step.wait_for, "on_match or branches": step.branches, "next_step": step.next_step,
         "assertions": step.assertions, "every_ms": step.every_ms, "set": step.sets, "state": step.state,
     }  # fmt: skip
     for what, there in does.items():
         if there:
-            yield f'"{what}": {PLAYS}'
+            yield f'"{what}"'
     if step.dir == "out" and step.payload is not None and step.payload.template is not None:
-        yield f'{shown(step.payload.value)} is a template: {PLAYS}; say "template": false to send it as it stands'
+        yield f'{shown(step.payload.value)} is a template ("template": false sends it as it stands)'
 
 
 def _exchanges(program: Program, steps: Sequence[Step], key: Key | None) -> Iterator[Exchange]:

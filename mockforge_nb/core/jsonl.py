@@ -10,6 +10,7 @@ from mockforge_nb.errors import Problem, ScriptError, nearest
 
 from .line import KEYS, PAYLOADS, RULE_KEYS, SPELLINGS, Line
 from .program import ON_TIMEOUT, Program, Step
+from .recorded import KEYS as HEAD_KEYS
 from .recorded import Recorded, is_head, recorded_of
 from .rulekeys import keys_of_rule, rule_of
 from .rules import Rule
@@ -29,7 +30,6 @@ class Parsed(NamedTuple):
         header: A recording's header line, or nothing.
         connections: The numbers of a recording's connections, in the order of the lines.
         recorded: What is known of the recorded connection that the steps are of.
-        cut: The line at which a file was cut off; 0: it was not.
     """
 
     steps: tuple[Step, ...]
@@ -37,10 +37,9 @@ class Parsed(NamedTuple):
     header: Mapping[str, Any] = {}
     connections: tuple[int, ...] = ()
     recorded: Recorded = Recorded()
-    cut: int = 0
 
 
-def parse(text: str, path: str, *, expand: bool = True, connection: int | None = None, strict: bool = True) -> Parsed:
+def parse(text: str, path: str, *, expand: bool = True, connection: int | None = None) -> Parsed:
     """Read a replay file; of a recording with several connections, one of them.
 
     Args:
@@ -49,27 +48,23 @@ def parse(text: str, path: str, *, expand: bool = True, connection: int | None =
         expand: Whether payloads are templates where a line does not say; otherwise they are sent as they stand.
         connection: Which connection's lines are read, beside those that name none; the first that a line names unless
             given.
-        strict: Whether an end that cannot be read is an error; otherwise what stands before it is read.
 
     Raises:
         ScriptError: All that is wrong with it, each with its line; nothing is half loaded.
     """
     problems: list[Problem] = []
-    found = entries(text, problems)
-    if strict:
-        return assemble(found, path, problems, expand=expand, connection=connection)
-    read = [*found]
-    last = max((line for line, _ in read), default=0)
-    # What is broken before the last good line was not cut off, and stays an error.
-    cut = min((each.line for each in problems if each.line > last), default=0)
-    kept = [each for each in problems if each.line < last]
-    return assemble(read, path, kept, expand=expand, connection=connection)._replace(cut=cut)
+    return assemble(entries(text, problems), path, problems, expand=expand, connection=connection)
 
 
-def entries(text: str, problems: list[Problem]) -> Iterator[tuple[int, Any]]:
-    """Read a replay file's lines as JSON, each with its number; what is none is added to `problems`."""
+def entries(text: str, problems: list[Problem], *, way: str = "") -> Iterator[tuple[int, Any]]:
+    """Read a replay file's lines as JSON, each with its number; what is none is added to `problems`.
+
+    `way` is the way out where the last line has no end and is no JSON, as if the file was cut off.
+    """
     # Not splitlines(): a JSON text may hold U+2028 and other line ends of Unicode.
-    for line, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+    lines = text.removeprefix("\ufeff").split("\n")
+    for line, raw in enumerate(lines, 1):
+        end = f"; {way}" if way and line == len(lines) > 1 else ""
         stripped = raw.strip()
         if not stripped or stripped.startswith(("//", "#")):
             continue
@@ -77,9 +72,9 @@ def entries(text: str, problems: list[Problem]) -> Iterator[tuple[int, Any]]:
             yield line, json.loads(stripped, object_pairs_hook=_unique, parse_constant=_no_constant)
         except json.JSONDecodeError as error:
             column = error.colno + len(raw) - len(raw.lstrip())
-            problems.append(Problem(line, f"no JSON: {error.msg} at column {column}"))
+            problems.append(Problem(line, f"no JSON: {error.msg} at column {column}{end}"))
         except (ValueError, RecursionError) as error:
-            problems.append(Problem(line, f"no JSON: {error or 'nested too deeply'}"))
+            problems.append(Problem(line, f"no JSON: {error or 'nested too deeply'}{end}"))
 
 
 def assemble(
@@ -106,7 +101,6 @@ def assemble(
         elif is_head(entry):
             head = recorded_of(entry, header, line, problems)
             heads[head.connection] = head
-            named.setdefault(head.connection)
         else:
             number = entry.get("connection") if isinstance(entry, dict) else None
             if isinstance(number, int) and not isinstance(number, bool):
@@ -115,11 +109,12 @@ def assemble(
             made = read(entry, line, problems, expand=expand)
             lines += made if number is None or number == connection else ()
         first = False
-    if connection is not None and named and connection not in named:
+    if connection is not None and (named or heads) and connection not in named:
         problems.append(Problem(0, f"there is no connection {connection}; it has {', '.join(map(str, sorted(named)))}"))
     if not lines and not problems:
         problems.append(Problem(0, NOTHING.format("a line")))
-    recorded = heads.get(connection or 0) or Recorded.of_header(header, connection or 0)
+    only = next(iter(heads.values())) if len(heads) == 1 and connection is None else None
+    recorded = only or heads.get(connection or 0) or Recorded.of_header(header, connection or 0)
     checked = _checked(lines, path, problems)
     return checked._replace(header=header, connections=tuple(named), recorded=recorded)
 
@@ -240,22 +235,24 @@ def unreachable(steps: Sequence[Step]) -> list[int]:
     return [index for index in range(len(steps)) if index not in seen]
 
 
-def dump(lines: Sequence[Step | Rule], name: str, *, header: Mapping[str, Any] | None = None) -> str:
-    """Return the replay file of steps and rules; reading it gives the same.
+def keys_of_lines(lines: Sequence[Step | Rule], name: str) -> list[dict[str, Any]]:
+    """Return the lines of a replay file of steps and rules; reading them gives the same.
 
     Raises:
         ScriptError: A step or rule with Python code, which a file cannot hold.
     """
-    texts = [json.dumps({"mockforge": HEADER_VERSION, **header}, ensure_ascii=False)] if header else []
+    made: list[dict[str, Any]] = []
     problems: list[Problem] = []
     for number, line in enumerate(lines, 1):
         try:
-            texts.append(json.dumps(keys_of_line(line), ensure_ascii=False, allow_nan=False))
+            keys = keys_of_line(line)
+            json.dumps(keys, allow_nan=False)
+            made.append(keys)
         except (TypeError, ValueError) as error:
             problems.append(Problem(line.line or number, str(error)))
     if problems:
         raise ScriptError(name, problems)
-    return "".join(text + "\n" for text in texts)
+    return made
 
 
 def keys_of_line(line: Step | Rule) -> dict[str, Any]:
@@ -269,7 +266,8 @@ def keys_of_line(line: Step | Rule) -> dict[str, Any]:
 
 def looks_like_step(entry: Mapping[Any, Any] | Collection[Any]) -> bool:
     """Return whether keys are a step's, not a row's: only those of a step, and something to send or to do."""
-    return all(SPELLINGS.get(key, key) in (*KEYS, *RULE_KEYS) for key in entry) and any(
+    known = (*KEYS, *RULE_KEYS, *(HEAD_KEYS if "opened" in entry and "connection" in entry else ()))
+    return all(SPELLINGS.get(key, key) in known for key in entry) and any(
         key in entry for key in (*PAYLOADS, "dir", "close")
     )
 

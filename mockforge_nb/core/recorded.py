@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from mockforge_nb.errors import Problem, nearest
 
@@ -93,3 +93,12 @@ def path_of(url: str) -> str:
     except ValueError:
         return ""
     return (parts.path or "/") if parts.netloc else parts.path
+
+
+def shown_url(url: str) -> str:
+    """Return a URL without its user, password and query, which may be secrets; what is none as it is."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

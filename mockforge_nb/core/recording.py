@@ -105,10 +105,10 @@ def line_of(
         keys["dir"] = "in"
     keys["connection"] = connection
     if opcode in (TEXT, BINARY):
-        said, hidden = _payload(opcode, payload, redact)
+        said, hidden, structured = _payload(opcode, payload, redact)
         if direction == IN:
-            # What was hidden cannot be asked for again.
-            keys["match"] = "any" if hidden else "json" if "json" in said else "exact"
+            # What was hidden cannot be asked for again; JSON is the same however it is written.
+            keys["match"] = "any" if hidden else "json" if structured else "exact"
         return keys | said
     if direction == IN:
         return None
@@ -118,26 +118,30 @@ def line_of(
     return keys | {"error": True} if opcode == ABORT else None
 
 
-def _payload(opcode: int, payload: bytes, redact: Sequence[Any]) -> tuple[dict[str, Any], bool]:
-    """Return a payload so that it is sent again as it was and people can read it, and whether something is hidden."""
+def _payload(opcode: int, payload: bytes, redact: Sequence[Any]) -> tuple[dict[str, Any], bool, bool]:
+    """Return a payload so that it is sent again as it was and people can read it.
+
+    And whether something in it is hidden, and whether it is a JSON object or list.
+    """
     try:
         text = "" if opcode == BINARY else payload.decode()
     except UnicodeDecodeError:
         opcode = BINARY
     if opcode == BINARY:
-        return {"binary": base64.b64encode(payload).decode()}, False
+        return {"binary": base64.b64encode(payload).decode()}, False, False
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return {"text": text}, False
+        return {"text": text}, False, False
     hidden = False
     for path in redact:
         for node in list(path.finditer(value)):
             hidden = True
             value = _hidden(value, node.parts)
-    if isinstance(value, (dict, list)) and (hidden or _same(value, text)):
-        return {"json": value}, hidden
-    return {"text": REDACTED if hidden else text}, hidden
+    structured = isinstance(value, (dict, list))
+    if structured and (hidden or _same(value, text)):
+        return {"json": value}, hidden, True
+    return {"text": REDACTED if hidden else text}, hidden, structured
 
 
 def _same(value: Any, text: str) -> bool:

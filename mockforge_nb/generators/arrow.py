@@ -58,7 +58,7 @@ class ArrowTable:
         where = Path(path)
         with told(str(path)):
             schema, batches = _parquet(where) if where.is_dir() else OPENERS[where.suffix.lower()](where)
-        return cls(str(path), (schema, _told(batches, str(path))))
+            return cls(str(path), (schema, _told(batches, str(path))))
 
     @classmethod
     def stream(cls, source: Any) -> ArrowTable:
@@ -114,7 +114,7 @@ def told(name: str) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise ScriptError(name, f"it cannot be read: {first}") from error
 

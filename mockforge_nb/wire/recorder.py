@@ -16,7 +16,7 @@ from mockforge_nb.core.plan import Recording
 from mockforge_nb.core.record import ConnectionRecord
 from mockforge_nb.core.recording import Lines, head_of, written
 from mockforge_nb.errors import RecordingError
-from mockforge_nb.formats.parquet import ParquetRecording, beside, is_recording, text_of
+from mockforge_nb.formats.parquet import ParquetRecording, beside, is_recording, lines
 from mockforge_nb.formats.private import private
 
 GATHER_SECONDS: Final = 0.05
@@ -156,10 +156,8 @@ class Recorder:
 def _lines_of(path: Path) -> Iterator[dict[str, Any]]:
     """Read the lines of a recording that is gone on with."""
     if path.suffix.lower() == PARQUET:
-        text = text_of(path)
-    else:
-        text = path.read_text(encoding="utf-8")
-    return (json.loads(line) for line in text.split("\n") if line.strip())
+        return lines(path)
+    return (json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip())
 
 
 def _ends(lines: Iterable[Mapping[str, Any]]) -> dict[int, float]:
