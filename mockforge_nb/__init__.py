@@ -27,6 +27,7 @@ from .errors import (
     RecordingError,
     ScriptError,
     TemplateError,
+    UnreachableError,
 )
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ __all__ = [
     "ScriptError",
     "TemplateError",
     "Traffic",
+    "UnreachableError",
     "__version__",
     "close",
     "stop_all",
