@@ -39,7 +39,7 @@ class Carry:
         """Keep what a message says in place of a recorded one."""
         want, value = recorded.parsed(), got.parsed()
         if want is NOT_JSON or value is NOT_JSON:
-            return
+            return  # only JSON has paths
         for index, (source, _) in enumerate(self._pairs):
             for parts in found((source,), want):
                 new = at(value, parts)

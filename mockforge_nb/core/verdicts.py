@@ -46,7 +46,7 @@ class End:
 
 
 @dataclass(slots=True)
-class Call:
+class Played:
     """What happened when the client's half was played.
 
     Attributes:
@@ -150,34 +150,34 @@ class Judge:
                     return True
         return True
 
-    def verdicts(self, half: Half, call: Call) -> list[Verdict]:
+    def verdicts(self, half: Half, played: Played) -> list[Verdict]:
         """Return the verdicts in the order of the script; what came beside it stands where it came."""
         awaited = half.awaited
-        came = [one.message for one in call.came if one.message is not None]
+        came = [one.message for one in played.came if one.message is not None]
         pairs = self.pairs(awaited, came) if self.expect else [(None, j) for j in range(len(came))]
         partner = dict(pairs)
         at_step = {i: place for place, i in enumerate(k for k, act in enumerate(half.acts) if isinstance(act, Awaited))}
-        rows: list[Verdict] = [*self._handshake(call)]
+        rows: list[Verdict] = [*self._handshake(played)]
         stands: dict[int, int] = {}  # which row a message that came has
         for place, act in enumerate(half.acts):
             if isinstance(act, Said):
-                rows += self._said(act, call)
+                rows += self._said(act, played)
             elif isinstance(act, Awaited) and self.expect:
                 j = partner.get(at_step[place])
                 if j is not None:
                     stands[j] = len(rows)
-                rows.append(self._heard(act, None if j is None else call.came[j]))
+                rows.append(self._heard(act, None if j is None else played.came[j]))
             elif isinstance(act, Ended) and self.expect:
-                rows.append(self._ended(act, call.end))
+                rows.append(self._ended(act, played.end))
         beside = sorted(j for i, j in pairs if i is None and j is not None)
-        rows = _inserted(rows, stands, [(j, self._beside(call.came[j])) for j in beside])
-        return rows + self._early(half, call, rows)
+        rows = _inserted(rows, stands, [(j, self._beside(played.came[j])) for j in beside])
+        return rows + self._early(half, played, rows)
 
-    def _handshake(self, call: Call) -> list[Verdict]:
+    def _handshake(self, played: Played) -> list[Verdict]:
         if self.subprotocol is None or not self.expect:
             return []
-        same = call.subprotocol == self.subprotocol
-        shown = _selected(call.subprotocol)
+        same = played.subprotocol == self.subprotocol
+        shown = _selected(played.subprotocol)
         return [
             Verdict(
                 "ok" if same else "differs",
@@ -185,16 +185,16 @@ class Judge:
                 elapsed=0.0,
                 recorded=_selected(self.subprotocol),
                 got=shown,
-                differences=() if same else (str(Difference("subprotocol", self.subprotocol, call.subprotocol)),),
+                differences=() if same else (str(Difference("subprotocol", self.subprotocol, played.subprotocol)),),
                 failed=not same,
             )
         ]
 
-    def _said(self, act: Said, call: Call) -> list[Verdict]:
-        sent = call.sent.get(act.step)
+    def _said(self, act: Said, played: Played) -> list[Verdict]:
+        sent = played.sent.get(act.step)
         about: dict[str, Any] = {"step": act.step, "line": act.line, "ts_ms": act.at, "recorded": act.message.plain}
         if sent is None:
-            why = f"the connection had ended: {call.end}" if call.end is not None else "it was not sent"
+            why = f"the connection had ended: {played.end}" if played.end is not None else "it was not sent"
             return [Verdict("unsent", "in", **about, differences=(why,), failed=self.expect)]
         if sent.message is None:
             return [Verdict("skipped", "in", **about, elapsed=sent.elapsed)]
@@ -226,15 +226,15 @@ class Judge:
             return Verdict("received", "out", elapsed=got.elapsed, got=said)
         return Verdict("unexpected", "out", elapsed=got.elapsed, got=said, failed=not self.extra)
 
-    def _early(self, half: Half, call: Call, rows: Sequence[Verdict]) -> list[Verdict]:
-        """Return the end of the connection where none was recorded; after all that was, it may end as it does."""
-        end = call.end
+    def _early(self, half: Half, played: Played, rows: Sequence[Verdict]) -> list[Verdict]:
+        """Return the end of the connection where none was recorded; after the last step it may end well."""
+        end = played.end
         if end is None or (half.end is not None and self.expect):
             return []
         if not self.expect:
             return [Verdict("received", "out", elapsed=end.elapsed, got=str(end))]
-        whole = not any(row.word in ("missing", "unsent") for row in rows)
-        if whole and end.code in (1000, 1001, 1005):
+        last = next((row.word for row in reversed(rows) if row.step is not None), "ok")
+        if last not in ("missing", "unsent") and end.code in (1000, 1001, 1005):
             return []
         return [Verdict("unexpected", "out", elapsed=end.elapsed, got=str(end), failed=True)]
 

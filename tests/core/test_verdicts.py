@@ -13,9 +13,9 @@ from mockforge_nb import Message, Script, ScriptError
 from mockforge_nb.core.alignment import in_any_order, in_order
 from mockforge_nb.core.carry import Carry, carried
 from mockforge_nb.core.compare import Comparison, paths
-from mockforge_nb.core.half import Half, fits, half_of
+from mockforge_nb.core.half import Half, Said, fits, half_of
 from mockforge_nb.core.message import BINARY
-from mockforge_nb.core.verdicts import Call, End, Got, Judge, Verdict, counts, diff
+from mockforge_nb.core.verdicts import End, Got, Judge, Played, Verdict, counts, diff
 
 JSON = Comparison("json")
 
@@ -31,12 +31,12 @@ def message(value: object) -> Message:
     return Message((value if isinstance(value, str) else json.dumps(value)).encode())
 
 
-def called(acts: Half, *came: object, end: tuple[int, str] | None = None) -> Call:
+def called(acts: Half, *came: object, end: tuple[int, str] | None = None) -> Played:
     """Everything was sent at once, and then all of it came."""
-    call = Call([Got(message(one), 1.0 + place) for place, one in enumerate(came)])
-    call.sent = {act.step: Got(act.message, 0.0) for act in acts.acts if hasattr(act, "gap")}
-    call.end = None if end is None else End(*end, 99.0)
-    return call
+    played = Played([Got(message(one), 1.0 + place) for place, one in enumerate(came)])
+    played.sent = {act.step: Got(act.message, 0.0) for act in acts.acts if isinstance(act, Said)}
+    played.end = None if end is None else End(*end, 99.0)
+    return played
 
 
 def judged(acts: Half, *came: object, judge: Judge | None = None, end: tuple[int, str] | None = None) -> list[Verdict]:
@@ -141,7 +141,8 @@ def test_tokens_stand_for_anything() -> None:
     assert words(judged(acts, {"id": 7, "n": 1, "at": [0, "x"]}, "<x> [a] 5!")) == ["ok", "ok"]
     assert words(judged(acts, {"id": 7, "n": 2, "at": [0, "x"]}, "<x> [b] 5!")) == ["differs", "differs"]
     for template, text, fit in [
-        ("{{uuid}}", "", True), ("a{{uuid}}a", "a", False), ("a{{uuid}}a", "aa", True), ("{{uuid}}b{{uuid}}", "abc", True),
+        ("{{uuid}}", "", True), ("a{{uuid}}a", "a", False), ("a{{uuid}}a", "aa", True),
+        ("{{uuid}}b{{uuid}}", "abc", True), ("{{uuid}}b{{uuid}}", "aac", False),
         ("{% if message %}a{% endif %}b", "b", True), ("a{{uuid}}b{{uuid}}c", "a-c-b", False),
         ("{% raw %}{{x}}{% endraw %}", "{{x}}", True), ("{% raw %}{{x}}{% endraw %}", "y", False),
     ]:  # fmt: skip
@@ -176,7 +177,7 @@ def test_an_end_that_was_not_recorded() -> None:
     assert words(judged(ABC, {"n": 1}, {"n": 2}, {"n": 3}, end=(1000, ""))) == ["ok", "ok", "ok"]
     assert words(judged(ABC, {"n": 1}, {"n": 2}, {"n": 3}, end=(1006, ""))) == ["ok", "ok", "ok", "unexpected"]
     late = half({"dir": "in", "text": "hi", "match": "exact"})
-    cut = Judge(JSON).verdicts(late, Call(end=End(1011, "oh", 0.1)))
+    cut = Judge(JSON).verdicts(late, Played(end=End(1011, "oh", 0.1)))
     assert words(cut) == ["unsent", "unexpected"]
     assert cut[0].differences == ("the connection had ended: close 1011 oh",)
 
@@ -188,7 +189,7 @@ def test_what_came_beside_the_script_stands_where_it_came() -> None:
         {"text": "1"},
         {"dir": "in", "text": "two", "match": "exact"},
     )
-    call = Call([Got(message("hello"), 0), Got(message("?"), 2), Got(message("1"), 3), Got(message("!"), 4)])
+    call = Played([Got(message("hello"), 0), Got(message("?"), 2), Got(message("1"), 3), Got(message("!"), 4)])
     call.sent = {1: Got(message("one"), 1), 3: Got(message("two"), 5)}
     verdicts = Judge(JSON).verdicts(acts, call)
     assert words(verdicts) == ["ok", "sent", "unexpected", "ok", "unexpected", "sent"]
@@ -222,8 +223,10 @@ def test_what_a_client_cannot_play_is_told_at_once() -> None:
     said = str(caught.value)
     for part in [
         ":1: cannot be played: '^A+$' is a regular expression", ":2: cannot be played: any message may come there",
-        ':3: cannot be played: "waitFor" does not say', ":4: cannot be played: it may jump", ':5: cannot be played: it is sent again',
-        ":6: cannot be played: a part of it is hidden (***): transform= or carry=", ":8: cannot be played: the connection has ended",
+        ':3: cannot be played: "waitFor" does not say', ":4: cannot be played: it may jump",
+        ':5: cannot be played: it is sent again',
+        ":6: cannot be played: a part of it is hidden (***): transform= or carry=",
+        ":8: cannot be played: the connection has ended",
         "a rule has no time",
     ]:  # fmt: skip
         assert part in said
@@ -231,7 +234,7 @@ def test_what_a_client_cannot_play_is_told_at_once() -> None:
 
 
 def test_a_hidden_part_may_be_played_if_something_takes_its_place() -> None:
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"json": {"session": "***"}, "template": False},
         {"dir": "in", "json": {"resume": {"session": "***"}}, "match": "any"},
     ]
