@@ -307,7 +307,7 @@ def test_a_transform_makes_what_is_sent(upstreams: list[Upstream]) -> None:
     upstreams.append(with_websockets(handle))
     script = Script.of([{"dir": "in", "text": str(n), "match": "exact"} for n in range(5)])
     made: list[object] = ["text", b"bytes", {"json": 1}, Message(b"m"), None]
-    verdicts = script.play_against(upstreams[0].url, transform=lambda one: made[int(one.text)], extra=True)
+    verdicts = script.play_against(upstreams[0].url, transform=lambda one: made[one.json], extra=True)
     assert [word for word in words(verdicts) if word != "unexpected"] == ["sent"] * 4 + ["skipped"]
     assert upstreams[0].seen == ["text", b"bytes", '{"json":1}', "m"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Final, TypeAlias
@@ -14,6 +15,9 @@ Same: TypeAlias = Callable[[int, int], bool]
 
 Cost: TypeAlias = Callable[[int, int], float]
 """How unlike a recorded message and one that came are, from 0 to 1."""
+
+Having: TypeAlias = Callable[[int], Sequence[int] | None]
+"""The messages that may be the same as a recorded one, in order; None: any may be."""
 
 TABLE_CELLS: Final = 40_000
 """The largest table of comparisons that is filled: 200 messages against 200."""
@@ -56,7 +60,9 @@ def in_order(recorded: int, came: int, same: Same, cost: Cost) -> list[Pair]:
     return _filled(matches, range(recorded), range(came), cost)
 
 
-def in_any_order(recorded: Sequence[Hashable], came: Sequence[Hashable], same: Same, cost: Cost) -> list[Pair]:
+def in_any_order(
+    recorded: Sequence[Hashable], came: Sequence[Hashable], same: Same, cost: Cost, having: Having | None = None
+) -> list[Pair]:
     """Pair messages that are the same, wherever they stand, so that as many as possible are.
 
     Args:
@@ -64,6 +70,7 @@ def in_any_order(recorded: Sequence[Hashable], came: Sequence[Hashable], same: S
         came: What came.
         same: Whether two are the same.
         cost: How unlike two are.
+        having: Those that may be the same, where there are too many to compare all.
 
     Returns:
         The pairs in the order of what was recorded, those that only came at the end: each message is in one.
@@ -78,7 +85,7 @@ def in_any_order(recorded: Sequence[Hashable], came: Sequence[Hashable], same: S
     found = {i: j for j, i in taken.items()}
     rest = [i for i in range(len(recorded)) if i not in found]
     free = [j for j in range(len(came)) if j not in taken]
-    for i, j in _matched(rest, free, same):
+    for i, j in _matched(rest, free, same, having or (lambda i: None)):
         taken[j], found[i] = i, j
     rows, columns = [i for i in rest if i not in found], [j for j in free if j not in taken]
     pairs = [*found.items(), *_alike(rows, columns, cost)]
@@ -134,7 +141,7 @@ def _from_the_middle(count: int) -> list[int]:
     return sorted(range(count + 1), key=lambda step: abs(2 * step - count))
 
 
-def _matched(rows: Sequence[int], columns: Sequence[int], same: Same) -> list[tuple[int, int]]:
+def _matched(rows: Sequence[int], columns: Sequence[int], same: Same, having: Having) -> list[tuple[int, int]]:
     """Return as many pairs of the same as there can be (Kuhn's augmenting paths); of very many, those found nearby."""
     held: dict[int, int] = {}  # recorded -> came
     owner: dict[int, int] = {}  # came -> recorded
@@ -143,11 +150,18 @@ def _matched(rows: Sequence[int], columns: Sequence[int], same: Same) -> list[tu
         for i in rows:
             _augment(i, alike, held, owner)
         return [*held.items()]
-    for at, i in enumerate(rows):
-        near = columns[max(0, at - NEAR // 2) : at + NEAR // 2]
-        found = next((j for j in near if j not in owner and same(i, j)), None)
+    free = set(columns)
+    after = columns[0]  # where the next is likeliest: behind the last that was found
+    for i in rows:
+        near = having(i)
+        near = columns if near is None else near
+        middle = bisect_left(near, after)
+        around = near[max(0, middle - NEAR // 2) : middle + NEAR // 2]
+        found = next((j for j in around if j in free and same(i, j)), None)
         if found is not None:
-            held[i], owner[found] = found, i
+            held[i] = found
+            free.discard(found)
+        after = after + 1 if found is None else found + 1
     return [*held.items()]
 
 

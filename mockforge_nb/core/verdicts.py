@@ -10,6 +10,7 @@ from .alignment import Pair, in_any_order, in_order
 from .compare import NOTHING, Comparison, Difference
 from .half import Awaited, Ended, Half, Said, end_text
 from .message import Message
+from .sketch import NO_FACTS, Index, Sketch, sketch
 
 Word: TypeAlias = Literal["sent", "skipped", "unsent", "received", "ok", "differs", "missing", "unexpected"]
 WORDS: Final = get_args(Word)
@@ -114,11 +115,14 @@ class Judge:
     def pairs(self, awaited: Sequence[Awaited], came: Sequence[Message]) -> list[Pair]:
         """Return which message stands for which that was recorded."""
         keys, got_keys = self._keys([one.message for one in awaited]), self._keys(came)
+        sketches, got_sketches = self._sketches(awaited, came)
 
         def differences(i: int, j: int) -> list[Difference]:
             return self._differences(awaited[i], came[j], (keys[i], got_keys[j]))
 
         def same(i: int, j: int) -> bool:
+            if not sketches[i].may_be(got_sketches[j]) and awaited[i].message.payload != came[j].payload:
+                return False
             return not differences(i, j)
 
         def cost(i: int, j: int) -> float:
@@ -131,10 +135,12 @@ class Judge:
         if self.order:
             return in_order(len(awaited), len(came), same, cost)
         # What has tokens, or is compared by a key, is not equal because its bytes are.
+        plain = self.key is None
         recorded = [
-            _bytes(one.message) if one.pieces is None and self.key is None else (i,) for i, one in enumerate(awaited)
+            _bytes(one.message) if plain and one.pieces is None else (place,) for place, one in enumerate(awaited)
         ]
-        return in_any_order(recorded, [_bytes(one) for one in came], same, cost)
+        index = Index(got_sketches)
+        return in_any_order(recorded, [_bytes(one) for one in came], same, cost, lambda i: index.having(sketches[i]))
 
     def settled(self, half: Half, came: Sequence[Message]) -> bool:
         """Return whether nothing more can come that was recorded."""
@@ -246,6 +252,13 @@ class Judge:
         if self.key is None:
             return act.differences(got, self.comparison)
         return [] if keys[0] == keys[1] else [Difference("key", *keys)]
+
+    def _sketches(self, awaited: Sequence[Awaited], came: Sequence[Message]) -> tuple[list[Sketch], list[Sketch]]:
+        if self.key is not None or self.comparison.how == "types":
+            return [NO_FACTS] * len(awaited), [NO_FACTS] * len(came)
+        ignore = self.comparison.ignore
+        recorded = [NO_FACTS if one.pieces is not None else sketch(one.message, ignore) for one in awaited]
+        return recorded, [sketch(one, ignore) for one in came]
 
     def _keys(self, messages: Sequence[Message]) -> list[object]:
         return [None if self.key is None else self.key(one) for one in messages]

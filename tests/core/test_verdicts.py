@@ -15,6 +15,7 @@ from mockforge_nb.core.carry import Carry, carried
 from mockforge_nb.core.compare import Comparison, paths
 from mockforge_nb.core.half import Half, Said, fits, half_of
 from mockforge_nb.core.message import BINARY
+from mockforge_nb.core.sketch import sketch
 from mockforge_nb.core.verdicts import End, Got, Judge, Played, Verdict, counts, diff
 
 JSON = Comparison("json")
@@ -360,6 +361,23 @@ def test_messages_that_all_differ_take_no_quadratic_time() -> None:
     assert pairs == [(i, i) for i in range(5000)]
     assert compared < 5000 * 100
     assert len(in_any_order(range(2000), range(5000, 7000), never, lambda i, j: 1.0)) == 2000
+
+
+@given(anything, anything, st.sampled_from(["equal", "json"]), st.sampled_from(["", "$.x", "$..y", "$", "$.x.y"]))
+def test_what_a_sketch_rules_out_differs(recorded: Any, came: Any, how: Any, ignored: str) -> None:
+    ignore = paths([ignored] if ignored else [], "x")
+    one, other = message(recorded), message(came)
+    if one.payload != other.payload and not sketch(one, ignore).may_be(sketch(other, ignore)):
+        assert Comparison(how, ignore).differences(one, other)
+
+
+def test_in_any_order_many_that_are_lost_leave_the_others_as_they_are() -> None:
+    rows = [{"n": n, "ts": n} for n in range(1000)]
+    script = Script.of(rows)
+    acts = half_of(script.program, script.steps)
+    came = [{"n": row["n"], "new": 1, "ts": -row["n"]} for row in reversed(rows) if row["n"] % 7]
+    judge = Judge(Comparison("json", paths(["$.ts"], "x")), order=False)
+    assert counts(judged(acts, *came, judge=judge)) == {"ok": 857, "missing": 143}
 
 
 def test_a_message_that_is_nested_deeply_is_only_different() -> None:
