@@ -15,7 +15,7 @@ from .core.message import Message, encoded
 from .core.recorded import Recorded
 from .core.rules import Call
 from .core.units import number, seconds
-from .core.verdicts import WORDS, Judge, Verdict, counts, diff
+from .core.verdicts import WORDS, Judge, Progress, Verdict, counts, diff
 from .dialing import headers_of, public, tls_of, url_of
 from .errors import ExpectationError, OptionError
 
@@ -175,6 +175,8 @@ def play_against(
         speed=pace,
         timeout=limit,
         prepare=_Preparing(half, judge, Carry(pairs) if pairs else None, change),
+        # What is not recorded must not count for what is.
+        reached=Progress(judge, half.awaited) if extra and expect else None,
         settled=lambda came: judge.settled(half, came),
         headers=[(name, value) for name, value in said if value is not None],
         tls=trusted,

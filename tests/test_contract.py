@@ -179,6 +179,27 @@ def test_more_than_was_recorded(run: Any) -> None:
     assert loose.counts == verdicts.counts
 
 
+def test_what_was_not_recorded_does_not_count_for_what_was(run: Any) -> None:
+    async def handle(ws: Any) -> None:
+        for _ in range(5):
+            await ws.send("beat")
+        await asyncio.sleep(SOON)
+        await ws.send("hello")
+        asked = await ws.recv()
+        await ws.send("beat")
+        await asyncio.sleep(SOON)
+        await ws.send(f"you said {asked}")
+        await ws.wait_closed()
+
+    script = Script.of([{"text": "hello"}, {"dir": "in", "text": "hi", "match": "exact"}, {"text": "you said hi"}])
+    for order in (True, False):
+        verdicts = script.play_against(run(handle), extra=True, order=order, timeout=PATIENCE)
+        assert verdicts
+        assert [word for word in words(verdicts) if word != "unexpected"] == ["ok", "sent", "ok"]
+        df = verdicts.df.set_index("step")
+        assert df["elapsed"][1] >= df["elapsed"][0]
+
+
 def test_what_does_not_come_is_missing_and_the_rest_is_said_nevertheless(run: Any) -> None:
     verdicts = SHOP.play_against(run(shop(silent=["buy"])), timeout=SOON)
     assert words(verdicts) == ["ok", "sent", "missing", "sent", "ok", "sent", "ok"]
@@ -305,10 +326,11 @@ def test_a_transform_makes_what_is_sent(upstreams: list[Upstream]) -> None:
             await ws.send("ok")
 
     upstreams.append(with_websockets(handle))
-    script = Script.of([{"dir": "in", "text": str(n), "match": "exact"} for n in range(5)])
+    asked = [{"dir": "in", "text": str(n), "match": "exact"} for n in range(5)]
+    script = Script.of([line for each in asked for line in (each, {"text": "ok"})][:-1])
     made: list[object] = ["text", b"bytes", {"json": 1}, Message(b"m"), None]
-    verdicts = script.play_against(upstreams[0].url, transform=lambda one: made[one.json], extra=True)
-    assert [word for word in words(verdicts) if word != "unexpected"] == ["sent"] * 4 + ["skipped"]
+    verdicts = script.play_against(upstreams[0].url, transform=lambda one: made[one.json])
+    assert words(verdicts) == ["sent", "ok"] * 4 + ["skipped"]
     assert upstreams[0].seen == ["text", b"bytes", '{"json":1}', "m"]
 
     def broken(one: Message) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from .alignment import Pair, in_any_order, in_order
+from .alignment import AHEAD, Pair, in_any_order, in_order
 from .compare import NOTHING, Comparison, Difference
 from .half import Awaited, Ended, Half, Said, end_text
 from .message import Message
@@ -149,8 +150,7 @@ class Judge:
         awaited = half.awaited
         for i, j in reversed(self.pairs(awaited, came)):
             if i is not None:
-                same = j is not None and not self._of(awaited[i], came[j])
-                if not same:
+                if j is None or not self.same(awaited[i], came[j]):
                     return False
                 if self.order:
                     return True
@@ -244,6 +244,10 @@ class Judge:
             return []
         return [Verdict("unexpected", "out", elapsed=end.elapsed, got=str(end), failed=True)]
 
+    def same(self, act: Awaited, got: Message) -> bool:
+        """Return whether a message is as it was recorded."""
+        return not self._of(act, got)
+
     def _of(self, act: Awaited, got: Message) -> list[Difference]:
         recorded, came = self._keys([act.message, got])
         return self._differences(act, got, (recorded, came))
@@ -262,6 +266,32 @@ class Judge:
 
     def _keys(self, messages: Sequence[Message]) -> list[object]:
         return [None if self.key is None else self.key(one) for one in messages]
+
+
+class Progress:
+    """How much of what was recorded has come, from a server that may say more than that.
+
+    Args:
+        judge: What tells whether a message is as recorded.
+        awaited: What was recorded.
+    """
+
+    def __init__(self, judge: Judge, awaited: Sequence[Awaited]) -> None:
+        self._judge, self._awaited = judge, awaited
+        self._left = dict.fromkeys(range(len(awaited)))
+        self._seen = 0
+
+    def __call__(self, came: Sequence[Message], count: int) -> bool:
+        """Return whether the first of the recorded, so many, have come."""
+        for message in came[self._seen :]:
+            likely = [i for i in islice(self._left, AHEAD) if i < count]
+            found = next((i for i in likely if self._judge.same(self._awaited[i], message)), None)
+            if found is not None:
+                # In order, those before it will not come any more.
+                for i in [i for i in likely if i < found and self._judge.order] + [found]:
+                    del self._left[i]
+        self._seen = len(came)
+        return next(iter(self._left), count) >= count
 
 
 def counts(verdicts: Sequence[Verdict]) -> Mapping[str, int]:

@@ -24,6 +24,9 @@ Prepare = Callable[[Said, Sequence[Message]], Message | None]
 Settled = Callable[[Sequence[Message]], bool]
 """Whether nothing more can come that is waited for."""
 
+Reached = Callable[[Sequence[Message], int], bool]
+"""Whether the first of the recorded messages, so many, have come."""
+
 STUCK_SECONDS: Final = 10
 """How long a server may take at least to read what is sent to it."""
 
@@ -37,6 +40,7 @@ def call(
     timeout: float,
     prepare: Prepare,
     settled: Settled,
+    reached: Reached | None = None,
     headers: Sequence[tuple[str, str]] = (),
     tls: Any = None,
     subprotocols: Sequence[str] = (),
@@ -51,6 +55,7 @@ def call(
         timeout: How long the handshake may take, and what is waited for longer than it took in the recording (s).
         prepare: What is sent for a step.
         settled: Whether nothing more can come.
+        reached: Whether so many of the recorded have come; None: as many have come, whichever they are.
         headers: Headers of the handshake.
         tls: A context; False: verify nothing; None: the usual trust.
         subprotocols: Those that are offered.
@@ -73,7 +78,7 @@ def call(
         raise UnreachableError(shown, f"its certificate is not trusted: {error.verify_message}; see ssl=") from error
     except (OSError, EOFError, InvalidHandshake, InvalidURI) as error:
         raise UnreachableError(shown, str(error.__cause__ or error) or type(error).__name__) from error
-    return _Caller(connection, half, speed, timeout, prepare, settled).run()
+    return _Caller(connection, half, speed, timeout, prepare, settled, reached).run()
 
 
 def _trust(*, verify: bool) -> ssl.SSLContext:
@@ -95,9 +100,10 @@ class _Caller:
         timeout: float,
         prepare: Prepare,
         settled: Settled,
+        reached: Reached | None,
     ) -> None:
         self._connection, self._half, self._speed, self._timeout = connection, half, speed, timeout
-        self._prepare, self._settled = prepare, settled
+        self._prepare, self._settled, self._reached = prepare, settled, reached
         self._began = time.monotonic()
         self._messages: list[Message] = []
         self._over = False
@@ -124,11 +130,7 @@ class _Caller:
             if isinstance(act, Awaited):
                 awaited += 1
             elif isinstance(act, Said):
-                self._take_until(awaited, self._deadline(since, at, act.at))
-                arrived = self.played.came[awaited - 1 : awaited]
-                done = max([since, *(one.elapsed for one in arrived)])
-                if len(self._messages) < awaited:
-                    done = self._now()
+                done = max(since, self._take_until(awaited, self._deadline(since, at, act.at)))
                 self._take(lambda: False, done + act.gap / 1000 / self._speed)
                 if not self._send(act):
                     return
@@ -159,7 +161,7 @@ class _Caller:
         self._take_until(awaited, deadline)
         while not self._over and self._now() < deadline and not self._settled(self._messages):
             count = len(self._messages)
-            self._take_until(count + 1, min(deadline, self._now() + QUIET_SECONDS))
+            self._take(lambda: len(self._messages) > count, min(deadline, self._now() + QUIET_SECONDS))  # noqa: B023
             if len(self._messages) == count:
                 return
             self._take(lambda: False, self._now() + 0.01)
@@ -168,8 +170,16 @@ class _Caller:
         """Return until when the server may say what it said at `due` in the recording: its pace is its own."""
         return since + max(0.0, due - at) / 1000 + self._timeout
 
-    def _take_until(self, count: int, until: float) -> None:
-        self._take(lambda: len(self._messages) >= count, until)
+    def _take_until(self, count: int, until: float) -> float:
+        """Take what comes until so many of the recorded came; return when the last of them did, or else the time."""
+        if self._reached is None:
+            self._take(lambda: len(self._messages) >= count, until)
+            last = self.played.came[:count][-1:] if len(self._messages) >= count else []
+        else:
+            reached = self._reached
+            self._take(lambda: reached(self._messages, count), until)
+            last = self.played.came[-1:] if reached(self._messages, count) else []
+        return last[0].elapsed if last else self._now() if count else 0.0
 
     def _take(self, enough: Callable[[], bool], until: float) -> None:
         """Take what comes until it is enough, a time has come or the connection is closed."""
