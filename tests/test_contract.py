@@ -238,6 +238,18 @@ def test_an_early_end(run: Any) -> None:
     assert verdicts.df["received"].tolist()[-1] == "close 1011 oh"
 
 
+def test_a_server_that_closes_at_once(run: Any) -> None:
+    async def handle(ws: Any) -> None:
+        await ws.close(1013, "busy")
+
+    url = run(handle)
+    script = Script.of([{"dir": "in", "text": "a", "match": "exact"}, {"text": "b"}])
+    for _ in range(20):
+        verdicts = script.play_against(url, timeout=PATIENCE)
+        assert words(verdicts)[1:] == ["missing", "unexpected"]
+        assert verdicts.df["received"].tolist()[-1] == "close 1013 busy"
+
+
 def test_how_it_closes(run: Any) -> None:
     verdicts = SHOP.play_against(run(shop(code=1011, reason="bye")), timeout=PATIENCE)
     assert repr(verdicts).partition("\n")[2] == (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
@@ -112,8 +113,9 @@ class _Caller:
     def run(self) -> Played:
         """Play it, close the connection, and take what came until then."""
         try:
-            # A server that does not read must not hold up the call for ever.
-            self._connection.socket.settimeout(max(self._timeout, STUCK_SECONDS))
+            # A server that does not read must not hold up the call for ever; one that has left already does not.
+            with suppress(OSError):
+                self._connection.socket.settimeout(max(self._timeout, STUCK_SECONDS))
             self._play()
         finally:
             ours = self._connection.protocol.state is State.OPEN
