@@ -401,9 +401,10 @@ class Script(ByHand):
     ) -> Verdicts:
         """Send the client's messages of a recording to a real server, and compare what comes back with the recorded.
 
-        Each message is sent once as many came as were recorded before it, or `timeout` passed in vain, and its
-        recorded distance from the step before it. The server has the time that it took in the recording, and
-        `timeout` more. It ends when all that was recorded came or the server closes; what comes until then counts.
+        Each message is sent its recorded distance after the step before it, once as many messages came as were
+        recorded before it (with `extra`: once these came), or `timeout` passed in vain. The server has the time that
+        it took in the recording, and `timeout` more. All ends when what was recorded came or the server closes; what
+        comes until then counts. Without a recorded close it is we who close, with 1000.
 
         Args:
             url: The server: ``ws://…`` or ``wss://…``.
