@@ -28,6 +28,7 @@ from .errors import (
     RecordingError,
     ScriptError,
     TemplateError,
+    UnreachableError,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ __all__ = [
     "ScriptError",
     "TemplateError",
     "Traffic",
+    "UnreachableError",
     "__version__",
     "close",
     "stop_all",

@@ -10,6 +10,7 @@
     ├── TemplateError       a template that cannot be parsed or rendered   (also ValueError)
     ├── GeneratorError      a source of messages that cannot make them
     ├── ProxyError          a function that finds no upstream for a proxy
+    ├── UnreachableError    a server that does not answer or refuses       (also ConnectionError)
     ├── ExpectationError    what a test expected did not come              (also AssertionError)
     │   └── ExpectationTimeoutError                                        (also TimeoutError)
     └── RecordingError      a recording that cannot be read or written
@@ -170,6 +171,20 @@ class GeneratorError(MockForgeError):
 
 class ProxyError(MockForgeError):
     """An upstream that cannot be reached or does not answer as asked."""
+
+
+class UnreachableError(MockForgeError, ConnectionError):
+    """A server that cannot be reached, or refuses the handshake.
+
+    Args:
+        url: Where it is, without what may be secret in it.
+        problem: What it answered, or why it did not.
+        status: The HTTP status that it answered with; None: it did not answer.
+    """
+
+    def __init__(self, url: str, problem: str, status: int | None = None) -> None:
+        self.url, self.problem, self.status = url, problem, status
+        super().__init__(f"cannot connect to {url}: {problem}")
 
 
 class ExpectationError(MockForgeError, AssertionError):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from .core.match import pattern
 from .core.plan import Relay, Upstream
 from .core.routes import PathPattern
 from .core.rules import Call
 from .core.units import seconds
+from .dialing import VALID_URL, headers_of, public, tls_of
+from .dialing import url_of as checked_url
 from .errors import OptionError, ProxyError
 
 if TYPE_CHECKING:
@@ -22,11 +23,9 @@ if TYPE_CHECKING:
     from .core.identity import Identity
 
 _PARAMETER = re.compile(r"\{([A-Za-z_]\w*)\}")
-_HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 DIRECTIONS = ("in", "out")
-OURS = ("host", "connection", "upgrade")
 
-VALID = "valid: 'wss://feed.example.com/v1', or a function of the request that returns such a URL or None"
+VALID = f"{VALID_URL}, or a function of the request that returns such a URL or None"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +107,9 @@ def relay(
     if not 0 < limit < float("inf"):
         raise OptionError("proxy(timeout=)", timeout, "is no time greater than 0")
     find, names, url = _finder(upstream)
+    said, trusted = headers_of(headers, "proxy(headers=)"), tls_of(ssl, "proxy(ssl=)")
     return Relay(
-        Upstream(find, _headers(headers), _tls(ssl), compression, limit, names, url),
+        Upstream(find, said, trusted, compression, limit, names, url),
         None if only is None else pattern(only, where="proxy(only=)"),
         into,
         out,
@@ -122,32 +122,12 @@ def url_of(url: object, where: str = "proxy()") -> str:
     Raises:
         OptionError: It is none.
     """
-    if not isinstance(url, str):
-        raise OptionError(where, url, "is no URL", VALID)
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018  # raises if it is none
-    except ValueError as error:
-        raise OptionError(where, url, f"is no URL: {error}", VALID) from None
-    if parts.scheme not in ("ws", "wss"):
-        meant = {"http": "ws", "https": "wss"}.get(parts.scheme)
-        hint = f"valid: {meant}://{url.partition('://')[2]}" if meant else VALID
-        raise OptionError(where, url, "is no URL of a WebSocket server", hint)
-    if not parts.hostname or parts.fragment:
-        raise OptionError(where, url, "has no host" if not parts.hostname else "has a fragment", VALID)
-    return url
+    return checked_url(url, where, VALID)
 
 
 def filled(url: str, params: Mapping[str, str]) -> str:
     """Return a URL with the values of its parameters."""
     return _PARAMETER.sub(lambda found: quote(params[found[1]], safe="/:@!$&'()*+,;=~-._"), url)
-
-
-def public(url: str) -> str:
-    """Return a URL without its user, password and query, which may be secrets."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 def _finder(upstream: object) -> tuple[Callable[[Identity], Any], tuple[str, ...], str]:
@@ -206,36 +186,3 @@ def _transforms(transform: object) -> tuple[Call | None, Call | None]:
             raise OptionError(where, one, "is no function of a message", "or {'in': function, 'out': function}")
         calls.append(None if one is None else Call.of(one, where, "message", "connection"))
     return calls[0], calls[1]
-
-
-def _headers(headers: object) -> tuple[tuple[str, str | None], ...]:
-    where = "proxy(headers=)"
-    if headers is None:
-        return ()
-    if not isinstance(headers, Mapping):
-        raise OptionError(where, headers, "is no dict of header names and their values; None takes a header out")
-    for name, value in headers.items():
-        if not isinstance(name, str) or not _HEADER.fullmatch(name):
-            raise OptionError(where, name, "is no name of a header")
-        if name.lower() in OURS or name.lower().startswith("sec-websocket-"):
-            raise OptionError(where, name, "belongs to the handshake itself (RFC 6455 §4.1)")
-        if value is not None and (not isinstance(value, str) or any(mark in value for mark in "\r\n\0")):
-            raise OptionError(where, value, f"is no value of the header {name!r}", "valid: a text, or None")
-    return tuple(headers.items())
-
-
-def _tls(ssl: object) -> Any:
-    """Return what ``ssl=`` says, once it is known that it can be used."""
-    where, valid = "proxy(ssl=)", "valid: a file of trusted certificates, an ssl.SSLContext, False: verify nothing"
-    if ssl is None or ssl is True:
-        return None
-    import ssl as tls
-
-    if ssl is False or isinstance(ssl, tls.SSLContext):
-        return ssl
-    if not isinstance(ssl, (str, os.PathLike)):
-        raise OptionError(where, ssl, "is neither", valid)
-    try:
-        return tls.create_default_context(cafile=os.fspath(ssl))
-    except OSError as error:  # ssl.SSLError is one
-        raise OptionError(where, str(ssl), f"has no certificates that can be read: {error}", valid) from None

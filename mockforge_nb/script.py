@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from .byhand import ByHand
 from .core.cassette import more_than_messages
@@ -33,7 +33,13 @@ from .sources import (
 )
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+    from ssl import SSLContext
+
     import pandas as pd
+
+    from .contract import Match, Verdicts
+    from .core.message import Message
 
 
 HAR = "a .har holds messages alone; save the traffic of this script served, or simulated, as one"
@@ -383,6 +389,65 @@ class Script(ByHand):
         """
         kept = [s for s in self.steps if s.payload is None or s.dir == "in" or function(s.payload.value)]
         return self._with(kept)
+
+    # Played to a server
+
+    def play_against(
+        self,
+        url: str,
+        *,
+        speed: float | Literal["max"] = 1.0,
+        expect: bool = True,
+        match: Match = "json",
+        ignore: Sequence[str] = (),
+        order: bool = True,
+        extra: bool = False,
+        carry: Sequence[str] | Mapping[str, str] = (),
+        transform: Callable[[Message], object] | None = None,
+        timeout: float | str | timedelta = 10,
+        headers: Mapping[str, str] | None = None,
+        ssl: SSLContext | str | bool | None = None,
+        subprotocols: Sequence[str] | None = None,
+    ) -> Verdicts:
+        """Send the client's messages of a recording to a real server, and compare what comes back with the recorded.
+
+        Each message is sent its recorded distance after the step before it, once as many messages came as were
+        recorded before it (with `extra`: once these came), or `timeout` passed in vain. The server has the time that
+        it took in the recording, and `timeout` more. All ends when what was recorded came or the server closes; what
+        comes until then counts. Without a recorded close it is we who close, with 1000.
+
+        Args:
+            url: The server: ``ws://…`` or ``wss://…``.
+            speed: How many times as fast as recorded our messages follow; ``"max"``: at once.
+            expect: Whether what comes is compared; otherwise it is only shown.
+            match: When a message is as recorded. ``"json"``: it has the recorded values, and may have more.
+                ``"equal"``: the same values. ``"types"``: values of the same JSON types. A function of a message:
+                what it returns is equal. Tokens of a template and values that a recording hid (``***``) stand for
+                anything.
+            ignore: JSONPaths of what does not count, such as ``["$.id", "$..ts"]``.
+            order: Whether the order counts.
+            extra: Whether the server may say more than was recorded.
+            carry: JSONPaths of values that the server says anew in each connection, such as ``["$.session"]``: they
+                are put where the client said the recorded ones, at the same path, or for a dict at its value's.
+            transform: A function of each of our messages, with what is carried in it; it returns what is sent in its
+                place: a `Message`, text, bytes, or anything else as JSON; None: it is not sent.
+            timeout: How long is waited in vain, in seconds.
+            headers: Headers of the handshake.
+            ssl: A file of trusted certificates, an ``ssl.SSLContext``, or False: verify nothing.
+            subprotocols: Those that are offered; the recorded one unless given.
+
+        Returns:
+            The verdicts: true if the server is as recorded; ``.df``, ``.failures``, ``.raise_for_failures()``.
+
+        Raises:
+            ScriptError: Steps that no client can play: patterns, waits, jumps, repetitions, rules, hidden parts.
+            UnreachableError: The server cannot be reached or refuses the handshake.
+            OptionError: A wrong argument.
+        """
+        from .contract import play_against
+
+        options = {name: value for name, value in locals().items() if name not in ("self", "url", "play_against")}
+        return play_against(self, url, **options)
 
     # Written
 

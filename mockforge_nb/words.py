@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from .core.events import Close
-from .proxies import public
+from .dialing import public
 from .script import Script
 
 PLAIN = (str, bytes, int, float, timedelta, os.PathLike, Script, Close, type(None))

@@ -68,8 +68,8 @@ class Comparison:
         if want is NOT_JSON or value is NOT_JSON or recorded.opcode != got.opcode:
             hidden = recorded.opcode == got.opcode == TEXT and recorded.payload == REDACTED.encode()
             return [] if hidden else [Difference("", recorded.plain, got.plain)]
-        skip = {parts for one in (want, value) for parts in found(self.ignore, one)}
         try:
+            skip = {parts for one in (want, value) for parts in found(self.ignore, one)}
             return [*self._walk(want, value, (), skip)]
         except RecursionError:
             return [Difference("", recorded.plain, got.plain)]
@@ -131,10 +131,21 @@ def paths(given: object, where: str) -> tuple[Any, ...]:
 
 
 def found(compiled: Iterable[Any], value: Any) -> Iterator[Parts]:
-    """Return where compiled JSONPaths find something in a JSON value."""
-    for path in compiled:
-        for node in path.finditer(value):
-            yield tuple(node.parts)
+    """Return where compiled JSONPaths find something in a JSON value.
+
+    Raises:
+        RecursionError: The value is nested too deeply.
+    """
+    from jsonpath.exceptions import JSONPathRecursionError
+
+    if isinstance(value, str):
+        value = None  # the library would read a text as JSON; both have a root and nothing in it
+    try:
+        for path in compiled:
+            for node in path.finditer(value):
+                yield tuple(node.parts)
+    except JSONPathRecursionError as error:
+        raise RecursionError(str(error).splitlines()[0]) from error
 
 
 def at(value: Any, parts: Sequence[str | int]) -> Any:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from mockforge_nb.core.events import Close, Drop
 from mockforge_nb.core.program import Program
 from mockforge_nb.core.units import human
+from mockforge_nb.core.verdicts import where
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mockforge_nb.contract import Verdicts
     from mockforge_nb.core.program import Step
     from mockforge_nb.core.rules import Rule
     from mockforge_nb.handle import Server
@@ -275,3 +277,22 @@ def server_html(server: Server) -> str:
         traffic_html(server.traffic) if len(server.traffic) else "",
         color=("#d64541" if errors else "#2e9e5b") if server.running else "#888888",
     )
+
+
+def verdicts_html(verdicts: Verdicts) -> str:
+    """Return where a server is not as it was recorded, or the first verdicts if it is."""
+    rows = [(place, one) for place, one in enumerate(verdicts.verdicts) if one.failed or verdicts.ok]
+    cells = [
+        (where(verdicts.verdicts, place), one.word, _said(one.recorded), _said(one.got), "; ".join(one.differences))
+        for place, one in rows[:SHOWN_ROWS]
+    ]
+    word = _WORD if verdicts.ok else f"{_WORD};{_BAD}"
+    styles = (_WORD, word, _LONG, _LONG, _LONG)
+    shown = table(("where", "verdict", "recorded", "received", "differences"), cells, styles) if cells else ""
+    rest = dim(f"… and {len(rows) - SHOWN_ROWS:,} more, in .df") if len(rows) > SHOWN_ROWS else ""
+    color = "#2e9e5b" if verdicts.ok else "#d64541"
+    return titled(repr(verdicts).partition("\n")[0], shown, rest, color=color)
+
+
+def _said(value: str | bytes | None) -> str:
+    return "" if value is None else _cell(value)
