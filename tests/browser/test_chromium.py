@@ -2,82 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from websockets.sync.client import connect
 
 from mockforge_nb import Mock, Script
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--remote-debugging-port=0",
-]
-
 Evaluate = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def evaluate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evaluate]:
-    """Run JavaScript in a page and return what its promise resolves to."""
-    profile: Path = tmp_path_factory.mktemp("chromium")
-    assert CHROMIUM is not None
-    with subprocess.Popen(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            address = profile / "DevToolsActivePort"
-            until = time.monotonic() + 60
-            while not (address.exists() and address.read_text().count("\n")):
-                assert process.poll() is None, "Chromium ended before it listened"
-                assert time.monotonic() < until, "Chromium did not listen within a minute"
-                time.sleep(0.05)
-            port, path = address.read_text().split("\n")[:2]
-            with connect(f"ws://127.0.0.1:{port}{path}", proxy=None, max_size=None) as tools:
-                number = 0
-
-                def ask(method: str, session: str | None = None, **params: Any) -> Any:
-                    nonlocal number
-                    number += 1
-                    message = {"id": number, "method": method, "params": params}
-                    tools.send(json.dumps(message if session is None else {**message, "sessionId": session}))
-                    while True:
-                        answer = json.loads(tools.recv(timeout=60))
-                        if answer.get("id") == number:
-                            assert "error" not in answer, answer
-                            return answer["result"]
-
-                target = ask("Target.createTarget", url="about:blank")["targetId"]
-                page = ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-
-                def run(script: str, **values: Any) -> Any:
-                    given = "".join(f"const {name} = {json.dumps(value)};" for name, value in values.items())
-                    body = f"(async () => {{ {given} {script} }})()"
-                    answer = ask("Runtime.evaluate", page, expression=body, awaitPromise=True, returnByValue=True)
-                    assert "exceptionDetails" not in answer, answer
-                    return answer["result"].get("value")
-
-                yield run
-        finally:
-            process.kill()
 
 
 TALK = """
