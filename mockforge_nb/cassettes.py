@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from .core.carry import carried
 from .core.cassette import Cassette, Tape, tape_of
 from .core.compare import Comparison, paths
 from .core.message import NOT_JSON, Message
 from .core.moved import time_of
 from .core.plan import Recording, Relay, Replay
+from .core.recorded import shown_url
 from .core.units import number
 from .errors import OptionError, RecordingError, ScriptFileNotFoundError
-from .proxies import public, relay
+from .proxies import relay
 from .recordings import suffix_problem
 from .script import Script
 from .sources import connections_of
@@ -123,10 +125,7 @@ def _has_time(path: Any, tape: Tape) -> bool:
 
 def _spoken(url: str) -> str:
     """Return a recorded URL without its secrets; other tools write ``https`` for ``wss``."""
-    try:
-        shown = public(url)
-    except ValueError:
-        return ""
+    shown = shown_url(url)
     return "ws" + shown.removeprefix("http") if shown.startswith("http") else shown
 
 
@@ -177,7 +176,7 @@ def _fallback(source: object) -> Script:
 
 def _cassette(said: Mapping[str, Any]) -> Cassette:
     """Return a cassette without tapes that is played as it is said."""
-    match, speed, repeats = said["match"], said["speed"], said["allow_playback_repeats"]
+    match, speed, carry, repeats = (said[name] for name in ("match", "speed", "carry", "allow_playback_repeats"))
     if not callable(match) and match not in MATCHES:
         raise OptionError("proxy(match=)", match, "is neither a function of a message nor", f"valid: {MATCHES}")
     if not isinstance(repeats, bool):
@@ -193,18 +192,11 @@ def _cassette(said: Mapping[str, Any]) -> Cassette:
         tapes=(),
         match="order" if match == "order" else match if callable(match) else "compare",
         comparison=Comparison("json" if match == "json" else "equal", ignore),
-        carry=_carry(said["carry"], ignore),
+        # What does not count in a message is carried over, unless something else is said.
+        carry=tuple((path, path) for path in ignore)
+        if said["carry"] is None
+        else carried(said["carry"], "proxy(carry=)"),
         rebase=paths(said["rebase"], "proxy(rebase=)"),
         repeats=repeats,
         speed=factor,
     )
-
-
-def _carry(carry: Any, ignore: Sequence[Any]) -> tuple[tuple[Any, Any], ...]:
-    """Return pairs of paths; what does not count in a message is carried over unless something else is said."""
-    where = "proxy(carry=)"
-    if carry is None:
-        return tuple((path, path) for path in ignore)
-    if isinstance(carry, Mapping):
-        return tuple(zip(paths(carry.keys(), where), paths(carry.values(), where), strict=True))
-    return tuple((path, path) for path in paths(carry, where))

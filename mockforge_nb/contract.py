@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from .core.carry import Carry, carried
 from .core.compare import HOW, Comparison, How, paths
 from .core.half import Awaited, Half, Said, half_of
-from .core.message import Message, encoded
-from .core.recorded import Recorded
+from .core.message import NOT_JSON, Message, encoded, to_json
+from .core.recorded import Recorded, shown_url
 from .core.rules import Call
 from .core.units import number, seconds
 from .core.verdicts import WORDS, Judge, Progress, Verdict, counts, diff
-from .dialing import headers_of, public, tls_of, url_of
+from .dialing import headers_of, tls_of, url_of
 from .errors import ExpectationError, OptionError
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def play_against(
     said = headers_of(headers, f"{where}(headers=)", removable=False)
     trusted = tls_of(ssl, f"{where}(ssl=)")
     if ssl is not None and not url.startswith("wss:"):
-        raise OptionError(f"{where}(ssl=)", ssl, f"does not go with {public(url)}", "valid: a wss:// URL")
+        raise OptionError(f"{where}(ssl=)", ssl, f"does not go with {shown_url(url)}", "valid: a wss:// URL")
     pairs = carried(carry, f"{where}(carry=)")
     offered, wanted = _subprotocols(subprotocols, script.recorded, f"{where}(subprotocols=)")
     judge = Judge(
@@ -170,7 +170,7 @@ def play_against(
 
     played = call(
         url,
-        public(url),
+        shown_url(url),
         half,
         speed=pace,
         timeout=limit,
@@ -182,7 +182,7 @@ def play_against(
         tls=trusted,
         subprotocols=offered,
     )
-    return Verdicts(script.program.name, public(url), tuple(judge.verdicts(half, played)))
+    return Verdicts(script.program.name, shown_url(url), tuple(judge.verdicts(half, played)))
 
 
 class _Preparing:
@@ -199,7 +199,10 @@ class _Preparing:
         message = act.message
         if self._carry is not None:
             self._learn(self._carry, act, came)
-            message = self._carry.put(message)
+            value = message.parsed()
+            made = value if value is NOT_JSON else self._carry.put(value)[0]
+            if made is not value:
+                message = Message(to_json(made).encode(), message.opcode)
         return message if self._change is None else self._change(message)
 
     def _learn(self, carry: Carry, act: Said, came: Sequence[Message]) -> None:

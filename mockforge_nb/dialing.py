@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from .errors import OptionError
 
@@ -36,13 +36,6 @@ def url_of(url: object, where: str, valid: str = VALID_URL) -> str:
     if not parts.hostname or parts.fragment:
         raise OptionError(where, url, "has no host" if not parts.hostname else "has a fragment", valid)
     return url
-
-
-def public(url: str) -> str:
-    """Return a URL without its user, password and query, which may be secrets."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 def headers_of(headers: object, where: str, *, removable: bool = True) -> tuple[tuple[str, str | None], ...]:

@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 from .core.match import pattern
 from .core.plan import Relay, Upstream
+from .core.recorded import shown_url
 from .core.routes import PathPattern
 from .core.rules import Call
 from .core.units import seconds
-from .dialing import VALID_URL, headers_of, public, tls_of
+from .dialing import VALID_URL, headers_of, tls_of
 from .dialing import url_of as checked_url
 from .errors import OptionError, ProxyError
 
@@ -134,13 +135,13 @@ def _finder(upstream: object) -> tuple[Callable[[Identity], Any], tuple[str, ...
     """Return what finds the URL for a connection, the path parameters that it needs, and the URL without secrets."""
     if isinstance(upstream, WsProxyConfig):
         function: Callable[[Request], Any] = upstream.finder()
-        known = public(upstream.upstream_url) if upstream.upstream_url else ""
+        known = shown_url(upstream.upstream_url) if upstream.upstream_url else ""
         return _asking(Call(function, 1)), (), known
     if callable(upstream) and not isinstance(upstream, type):
         return _asking(Call.of(upstream, "proxy()", "request")), (), ""
     url = url_of(upstream)
     names = tuple(_PARAMETER.findall(url))
-    return (lambda who: filled(url, who.params) if names else url), names, public(url)
+    return (lambda who: filled(url, who.params) if names else url), names, shown_url(url)
 
 
 def _asking(call: Call) -> Callable[[Identity], Any]:

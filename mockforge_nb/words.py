@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from .core.events import Close
-from .dialing import public
+from .core.recorded import shown_url
 from .script import Script
 
 PLAIN = (str, bytes, int, float, timedelta, os.PathLike, Script, Close, type(None))
@@ -95,7 +95,7 @@ def without_secrets(said: Mapping[str, object]) -> dict[str, object]:
     """Return a proxy's arguments as they may be shown: a notebook's output is read by others."""
     found = dict(said)
     if isinstance(found["upstream"], str):
-        found["upstream"] = public(found["upstream"])
+        found["upstream"] = shown_url(found["upstream"])
     headers = found.get("headers")
     if isinstance(headers, Mapping):
         found["headers"] = {name: None if value is None else "***" for name, value in headers.items()}

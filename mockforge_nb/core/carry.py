@@ -1,16 +1,16 @@
-"""Values that a server says anew in each connection, put where the client said the recorded ones."""
+"""Values that one side says anew in each connection, put where the other said the recorded ones again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from .compare import NOTHING, at, found, paths, replaced
+from .compare import NOTHING, Parts, at, found, paths, replaced
 from .message import NOT_JSON, Message, to_json
 
 
 def carried(given: object, where: str) -> tuple[tuple[Any, Any], ...]:
-    """Return pairs of compiled JSONPaths: where the server says a value, and where the client says it again.
+    """Return pairs of compiled JSONPaths: where one side says a value, and where the other says it again.
 
     Args:
         given: A list of JSONPaths, the same for both, or a dict of them.
@@ -25,7 +25,7 @@ def carried(given: object, where: str) -> tuple[tuple[Any, Any], ...]:
 
 
 class Carry:
-    """What a server said in place of recorded values.
+    """What one side said in place of recorded values.
 
     Args:
         pairs: The JSONPaths, as of `carried`.
@@ -46,18 +46,22 @@ class Carry:
                 if new is not NOTHING:
                     self._said[index, to_json(at(want, parts))] = new
 
-    def put(self, message: Message) -> Message:
-        """Return a client's message with what the server said in place of the recorded values."""
-        value = message.parsed()
-        if value is NOT_JSON:
-            return message
-        made = value
-        for index, (_, target) in enumerate(self._pairs):
+    def put(self, value: Any) -> tuple[Any, set[Parts]]:
+        """Return a JSON value of the other side's with these in place of the recorded ones, and where they are.
+
+        It is the very same if nothing changes.
+        """
+        made, places = value, set[Parts]()
+        for index, (_, target) in enumerate(self._pairs if self._said else ()):
             for parts in found((target,), value):
-                new = self._said.get((index, to_json(at(value, parts))), NOTHING)
-                if new is not NOTHING and at(made, parts) is not NOTHING:
+                was = at(value, parts)
+                new = self._said.get((index, to_json(was)), NOTHING)
+                if new is NOTHING or at(made, parts) is NOTHING:
+                    continue
+                places.add(parts)
+                if to_json(new) != to_json(was):
                     made = replaced(made, parts, new)
-        return message if made is value else Message(to_json(made).encode(), message.opcode)
+        return made, places
 
     @property
     def sources(self) -> tuple[Any, ...]:

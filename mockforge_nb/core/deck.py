@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from mockforge_nb.errors import NotRecordedError
 
+from .carry import Carry
 from .cassette import Cassette, Exchange, Played, Tape
-from .compare import NOTHING, at, found, replaced
+from .compare import at, found, replaced
 from .events import Close, Command, Drop, Send
 from .log import REPLAYED
 from .message import NOT_JSON, TEXT, Message, to_json
@@ -47,7 +48,7 @@ class Deck:
         now: When the connection was opened (s).
     """
 
-    __slots__ = ("_anchors", "_heard", "_ids", "_outbox", "_played", "_queue", "_speech", "_tape", "cassette")
+    __slots__ = ("_anchors", "_carry", "_heard", "_outbox", "_played", "_queue", "_speech", "_tape", "cassette")
 
     def __init__(
         self, cassette: Cassette, tape: Tape, played: Played, outbox: Outbox, speech: Speech, now: float
@@ -57,7 +58,7 @@ class Deck:
         self._played = played
         self._outbox, self._speech = outbox, speech
         self._heard = 0
-        self._ids: dict[tuple[int, type, Any], Any] = {}  # by the pair of paths and the recorded value: the client's
+        self._carry = Carry(cassette.carry)
         self._anchors: dict[int, int] = {}  # by the tape: when it was opened, as its times tell
         self._queue: deque[_Rolling] = deque()
         self._begin(tape, 0, now)
@@ -80,7 +81,7 @@ class Deck:
             rolling.origin = AT_ONCE
         recorded = tape.exchanges[index].message
         if self.cassette.carry and recorded is not None:
-            self._carry(recorded.parsed(), message.parsed())
+            self._carry.learn(recorded, message)
         self._begin(tape, index, now)
         return True
 
@@ -99,16 +100,6 @@ class Deck:
         exchange = tape.exchanges[index]
         if exchange.first < exchange.last:
             self._queue.append(_Rolling(tape, exchange, exchange.first, now))
-
-    def _carry(self, recorded: Any, said: Any) -> None:
-        """Keep which values of the client's stand for recorded ones."""
-        if recorded is NOT_JSON or said is NOT_JSON:
-            return
-        for index, (path, _) in enumerate(self.cassette.carry):
-            for parts in found((path,), recorded):
-                was, new = at(recorded, parts), at(said, parts)
-                if new is not NOTHING and not isinstance(was, (dict, list)):
-                    self._ids[index, type(was), was] = new
 
     # What it says
 
@@ -158,20 +149,12 @@ class Deck:
     def _told(self, rolling: _Rolling, payload: bytes, opcode: int, due: float) -> bytes:
         """Return a payload with the client's ids and the times of now."""
         cassette = self.cassette
-        if opcode != TEXT or not (self._ids or cassette.rebase):
+        if opcode != TEXT or not (cassette.carry or cassette.rebase):
             return payload
         value = before = Message(payload).parsed()
         if value is NOT_JSON:
             return payload
-        carried = set()
-        for index, (_, path) in enumerate(cassette.carry if self._ids else ()):
-            for parts in found((path,), value):
-                was = at(value, parts)
-                new = NOTHING if isinstance(was, (dict, list)) else self._ids.get((index, type(was), was), NOTHING)
-                if new is not NOTHING:
-                    carried.add(parts)
-                if new is not NOTHING and not (type(new) is type(was) and new == was):
-                    value = replaced(value, parts, new)
+        value, carried = self._carry.put(value)
         for parts in [*found(cassette.rebase, value)]:
             was = at(value, parts)
             time = time_of(was)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mockforge_nb import Mock
+from mockforge_nb import Mock, Script
 
 from .chromium import Chromium
 from .devtools import DevTools, Frame
@@ -75,3 +75,28 @@ def test_chrome_exports_every_connection_of_a_page(ws_mock: Any, browser: Chromi
     entries = devtools.exported()["log"]["entries"]
     said = [[(each["type"], each["data"]) for each in entry["_webSocketMessages"]] for entry in entries]
     assert said == [[("send", "x"), ("receive", "x")], [("receive", "one"), ("receive", "two")]]
+
+
+def test_chrome_shows_what_was_saved_and_what_it_exports_is_played_to_it(
+    ws_mock: Any, devtools: DevTools, tmp_path: Path
+) -> None:
+    server = ws_mock(Mock().replay([*BANTER, {"close": True, "code": 4002, "reason": "bye"}]))
+    talk = devtools.page.evaluate(TALK, url=server.url, says=["Ada", [1, 255]], count=-1)
+    assert (talk["seen"], talk["code"], talk["reason"]) == (["who?", "hello ä", [0, 255]], 4002, "bye")
+    server.traffic.save(tmp_path / "ours.har")
+    [shown] = devtools.imported(json.loads((tmp_path / "ours.har").read_text()))
+    assert (shown.url, shown.method, shown.status, shown.type) == (server.url, "GET", 101, "websocket")
+    assert [(each.type, each.opcode, each.text) for each in shown.frames] == [
+        ("receive", 1, "who?"), ("send", 1, "Ada"), ("receive", 1, "hello ä"), ("send", 2, "Af8="),
+        ("receive", 2, "AP8="), ("receive", 8, base64.b64encode((4002).to_bytes(2, "big") + b"bye").decode()),
+    ]  # fmt: skip
+    (tmp_path / "chrome.har").write_text(json.dumps(devtools.exported()))
+    for file in ("chrome.har", "ours.har"):
+        again = ws_mock(Mock().replay(Script.load(tmp_path / file), then="close"))
+        assert devtools.page.evaluate(TALK, url=again.url, says=["Ada", [1, 255]], count=-1)["seen"] == talk["seen"]
+
+
+BANTER = [
+    {"text": "who?"}, {"dir": "in", "text": "Ada", "match": "exact"}, {"text": "hello ä"},
+    {"dir": "in", "binary": "Af8=", "match": "exact"}, {"binary": "AP8="},
+]  # fmt: skip
