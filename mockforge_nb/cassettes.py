@@ -193,9 +193,7 @@ def _cassette(said: Mapping[str, Any]) -> Cassette:
         match="order" if match == "order" else match if callable(match) else "compare",
         comparison=Comparison("json" if match == "json" else "equal", ignore),
         # What does not count in a message is carried over, unless something else is said.
-        carry=tuple((path, path) for path in ignore)
-        if said["carry"] is None
-        else carried(said["carry"], "proxy(carry=)"),
+        carry=tuple(zip(ignore, ignore, strict=True)) if carry is None else carried(carry, "proxy(carry=)"),
         rebase=paths(said["rebase"], "proxy(rebase=)"),
         repeats=repeats,
         speed=factor,
