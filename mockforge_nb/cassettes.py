@@ -178,15 +178,15 @@ def _cassette(said: Mapping[str, Any]) -> Cassette:
     """Return a cassette without tapes that is played as it is said."""
     match, speed, carry, repeats = (said[name] for name in ("match", "speed", "carry", "allow_playback_repeats"))
     if not callable(match) and match not in MATCHES:
-        raise OptionError("proxy(match=)", match, "is neither a function of a message nor", f"valid: {MATCHES}")
+        raise OptionError("proxy(match=)", match, valid=(*MATCHES, "a function of the message"))
     if not isinstance(repeats, bool):
         raise OptionError("proxy(allow_playback_repeats=)", repeats, "is neither True nor False")
     factor = math.inf if isinstance(speed, str) and speed == "max" else number(speed)
     if not factor > 0 or (factor == math.inf and speed != "max"):
         raise OptionError("proxy(speed=)", speed, 'is neither a number greater than 0 nor "max"')
     ignore = paths(said["ignore"], "proxy(ignore=)")
-    if ignore and match == "order":
-        raise OptionError("proxy(ignore=)", said["ignore"], 'goes with match="equal" or "json"', 'not with "order"')
+    if ignore and match not in ("equal", "json"):
+        raise OptionError("proxy(ignore=)", said["ignore"], 'goes with match="equal" or "json", which compare messages')
     return Cassette(
         name="",
         tapes=(),

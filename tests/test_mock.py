@@ -125,7 +125,7 @@ def test_errors_of_a_file_name_it_and_nothing_is_half_loaded(tmp_path: Path) -> 
     path.write_bytes(b'{"text": "a"}\n\xff\n')
     with pytest.raises(ScriptError, match=r"feed\.jsonl:2: not UTF-8 "):
         Mock().replay(path)
-    with pytest.raises(ScriptError, match=r"a file of the kind '.xlsx' is not read \(read: .jsonl, .ndjson, .parquet,"):
+    with pytest.raises(ScriptError, match=r"a file of the kind '.xlsx' is not read \(read: .jsonl, .ndjson, .har,"):
         Mock().replay("table.xlsx")
 
 
