@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +14,10 @@ from mockforge_nb import Message, Mock, MockServer, NotRecordedError, OptionErro
 from mockforge_nb.pytest_plugin import WsMock
 
 from .raw import eventually
-from .upstreams import Upstream, with_aiohttp, with_websockets
+from .upstreams import Started, with_aiohttp, with_websockets
 
 PATIENCE = 20
 NOBODY = "ws://127.0.0.1:9/feed"  # the discard port, at which nobody listens
-Started = Callable[[Upstream], Upstream]
-
-
-@pytest.fixture
-def started() -> Iterator[Started]:
-    """Stop upstreams at the end of the test."""
-    running: list[Upstream] = []
-
-    def start(upstream: Upstream) -> Upstream:
-        running.append(upstream)
-        return upstream
-
-    yield start
-    for each in running:
-        each.stop()
 
 
 async def answering(ws: Any) -> None:

@@ -10,7 +10,6 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +41,7 @@ from .raw import (
     request,
     rows,
 )
-from .upstreams import Upstream, echo, with_aiohttp, with_websockets
-
-Started = Callable[[Upstream], Upstream]
-
-
-@pytest.fixture
-def started() -> Iterator[Started]:
-    """Stop upstreams at the end of the test."""
-    running: list[Upstream] = []
-
-    def start(upstream: Upstream) -> Upstream:
-        running.append(upstream)
-        return upstream
-
-    yield start
-    for each in running:
-        each.stop()
+from .upstreams import Started, echo, with_aiohttp, with_websockets
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,9 @@ from websockets.asyncio.server import ServerConnection, serve
 
 Handler = Callable[[Any], Awaitable[object]]
 
+Started = Callable[["Upstream"], "Upstream"]
+"""The fixture `started`: stops an upstream at the end of the test."""
+
 
 class Upstream:
     """A running server.
