@@ -150,6 +150,9 @@ def connections_of(path: str | os.PathLike[str]) -> list[Parsed]:
     Raises:
         ScriptFileNotFoundError: There is no such file.
         ScriptError: It cannot be read, or is a table.
+
+    Warns:
+        UserWarning: It was cut off; what stands before that is read.
     """
     from .formats import lines
 
@@ -157,9 +160,9 @@ def connections_of(path: str | os.PathLike[str]) -> list[Parsed]:
     check_suffix(where, (*lines.READ, *TABLES), "read")
     if not where.exists():
         raise ScriptFileNotFoundError(str(path), f"there is no such file in {Path.cwd()}")
-    if not lines.holds_lines(where):
-        raise ScriptError(str(path), "it is a table, and no recording; replay() plays tables")
-    read = lines.read(where)
+    read = lines.salvaged(where)
+    if read.cut:
+        warnings.warn(f"{path} was cut off {read.cut}; what stands before it is played", stacklevel=2)
     return each_connection(read.entries, str(path), read.problems)
 
 

@@ -50,6 +50,20 @@ def holds_lines(path: Path) -> bool:
     return parquet.is_recording(path)
 
 
+def salvaged(path: Path) -> Read:
+    """Read a recording as far as it can be read, also one that a killed process left behind.
+
+    Raises:
+        ScriptError: It cannot be read, or holds something else.
+    """
+    beside = parquet.beside(path)
+    if path.suffix.lower() == ".parquet" and beside.exists() and not parquet.is_recording(path):
+        path = beside
+    if not holds_lines(path):
+        raise ScriptError(str(path), "it is a table, and no recording; replay() plays tables")
+    return read(path, strict=False)
+
+
 def read(path: Path, *, strict: bool = True) -> Read:
     """Read a file that holds a script or a recording.
 

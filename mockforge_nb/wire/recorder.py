@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -16,7 +15,8 @@ from mockforge_nb.core.plan import Recording
 from mockforge_nb.core.record import ConnectionRecord
 from mockforge_nb.core.recording import Lines, head_of, written
 from mockforge_nb.errors import RecordingError
-from mockforge_nb.formats.parquet import ParquetRecording, beside, is_recording, lines
+from mockforge_nb.formats.lines import salvaged
+from mockforge_nb.formats.parquet import ParquetRecording, beside, is_recording
 from mockforge_nb.formats.private import private
 
 GATHER_SECONDS: Final = 0.05
@@ -62,7 +62,7 @@ class Recorder:
         self._numbers: dict[int, _Place] = {}  # by the connection's number
         table = path.suffix.lower() == PARQUET
         self._lines = beside(path) if table else path
-        there = [*_lines_of(path)] if wanted.append else [first]
+        there = [line for _, line in salvaged(path).entries] if wanted.append else [first]
         self._ends = _ends(there)
         try:
             for each in {path, self._lines}:
@@ -151,13 +151,6 @@ class Recorder:
         self._file.write(written(line))
         if self._table is not None and "mockforge" not in line:
             self._table.add(line)
-
-
-def _lines_of(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the lines of a recording that is gone on with."""
-    if path.suffix.lower() == PARQUET:
-        return lines(path)
-    return (json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip())
 
 
 def _ends(lines: Iterable[Mapping[str, Any]]) -> dict[int, float]:

@@ -102,6 +102,34 @@ def test_new_episodes_adds_what_is_missing_and_plays_the_rest(
     assert len(Script.load(path, connection=2)) > 0
 
 
+@pytest.mark.parametrize("kind", ["feed.jsonl", "feed.parquet"])
+def test_a_recording_that_was_cut_off_is_played_as_far_as_it_goes_and_gone_on_with(
+    ws_mock: WsMock, started: Started, tmp_path: Path, kind: str
+) -> None:
+    real = started(with_websockets(answering))
+    path = tmp_path / kind
+    mock = Mock().proxy(real.url, record=path, record_mode="new_episodes")
+    server = ws_mock(mock)
+    ask(server, {"id": 1, "op": "a"})
+    server.stop()
+    # As a killed process leaves it behind.
+    lined = tmp_path / "whole.jsonl"
+    Script.load(path).save(lined)
+    left = tmp_path / "feed.parquet.jsonl" if kind.endswith("parquet") else path
+    left.write_text('{"mockforge": 1, "recorded": "proxy", "templates": false}\n' + lined.read_text() + '{"ts": 9, "te')
+    if left is not path:
+        path.write_bytes(path.read_bytes()[:-20])
+    with pytest.warns(UserWarning, match=rf"{kind} was cut off in line \d+; what stands before it is played"):
+        server = ws_mock(mock)
+    del real.seen[:]
+    ask(server, {"id": 1, "op": "a"}, {"id": 1, "op": "b"})
+    server.stop()
+    assert [json.loads(each)["op"] for each in real.seen] == ["b"]
+    assert [
+        json.loads(step.payload.literal())["op"] for step in Script.load(path) if step.dir == "in" and step.payload
+    ] == ["a", "b"]
+
+
 def test_none_plays_and_records_nothing(ws_mock: WsMock, tmp_path: Path) -> None:
     path = tmp_path / "feed.jsonl"
     with pytest.raises(RecordingError, match=r'feed\.jsonl is not there, or nothing is in it.*record_mode="once"'):
