@@ -100,10 +100,10 @@ class Script(ByHand):
         A table of more than 32 MiB is played from disk in bounded memory; its rows stay in their order.
 
         Args:
-            path: A replay file, JSON Lines with one step a line (``.jsonl``, ``.ndjson``); a ``.har`` of a browser,
-                of Playwright or of a proxy; a flow file of mitmproxy (``.flow``, ``.flows``, ``.mitm``, ``.dump``); a
-                recording or a table in ``.parquet``, ``.feather``, ``.arrow``, ``.csv`` or ``.tsv``; a folder of
-                Parquet files.
+            path: A replay file, JSON Lines with one step a line (``.jsonl``, ``.ndjson``); a ``.har`` of Chrome,
+                Playwright or a proxy (Firefox exports no messages); a flow file of mitmproxy (``.flow``, ``.flows``,
+                ``.mitm``, ``.dump``); a recording or a table in ``.parquet``, ``.feather``, ``.arrow``, ``.csv`` or
+                ``.tsv``; a folder of Parquet files.
             timing: Whether `ts` counts from the script's start or is the pause before each step.
             connection: Which connection of a recording; the first that said or heard something unless given.
             url: The same by its URL, or a part of it.

@@ -142,7 +142,7 @@ class Traffic:
         """Write the messages to a replay file, in which each line has its connection's number.
 
         Only its owner may read the file. A ``.parquet`` or ``.csv`` file has a row in place of each line; a ``.har``
-        is what the network panel of a browser imports.
+        is what Chrome's network panel imports.
 
         Raises:
             OptionError: The path ends in none of these, nor in ``.jsonl`` or ``.ndjson``.

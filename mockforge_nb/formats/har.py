@@ -51,17 +51,18 @@ def lines(path: Path, *, strict: bool = True) -> tuple[list[dict[str, Any]], str
     found: list[dict[str, Any]] = [header("", "", "har")]
     number = 0
     for index, entry in enumerate(entries):
-        if isinstance(entry, dict) and (MESSAGES in entry or entry.get("_resourceType") == "websocket"):
+        if isinstance(entry, dict) and _is_websocket(entry):
             number += 1
             found += _Connection(entry, number, f"log.entries[{index}]", problems).lines(cut=bool(cut))
     if not number:
-        problem = f"there is no WebSocket in it: none of its {len(entries)} entries has {MESSAGES!r}"
-        way = "a browser exports them of connections that were opened while its network panel was"
+        problem = f"there is no WebSocket in it: none of its {len(entries)} entries is one"
+        way = "a browser exports those that were opened while its network panel was"
         raise ScriptError(str(path), f"{problem}; {way}")
     if problems:
         raise ScriptError(str(path), problems)
     if len(found) == 1:
-        raise ScriptError(str(path), f"nothing was said in it: it has {number} WebSocket connections without messages")
+        problem = f"nothing was said in it: it has {number} WebSocket connections without {MESSAGES!r}"
+        raise ScriptError(str(path), f"{problem}; Chrome, Playwright and mitmproxy export messages, Firefox does not")
     return found, cut
 
 
@@ -84,6 +85,14 @@ def _json(path: Path, *, strict: bool) -> tuple[Any, str]:
         return from_json(text.encode(), partial_mode=True), f"after {len(text):,} characters"
     except (ValueError, RecursionError) as error:
         raise ScriptError(str(path), f"it is no HAR, nor the beginning of one: {error}") from error
+
+
+def _is_websocket(entry: Mapping[str, Any]) -> bool:
+    """Return whether an entry is a WebSocket's; Firefox marks it by nothing but its URL."""
+    request = entry.get("request")
+    url = request.get("url") if isinstance(request, dict) else None
+    by_url = isinstance(url, str) and url.lower().startswith(("ws://", "wss://"))
+    return by_url or MESSAGES in entry or entry.get("_resourceType") == "websocket"
 
 
 class _Connection:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mockforge_nb import Mock, Script
+from mockforge_nb import Mock, Script, ScriptError
 from mockforge_nb.pytest_plugin import WsMock
 
 FOLDER = Path(__file__).parent / "recordings"
@@ -38,6 +38,13 @@ def test_each_says_the_same(name: str) -> None:
     assert not any(step.ends for step in other)
     with pytest.warns(UserWarning, match="has 2 connections"):
         assert Script.load(FOLDER / name) == chat
+
+
+def test_of_firefox_who_exports_no_messages_it_is_told() -> None:
+    with pytest.raises(ScriptError) as raised:
+        Script.load(FOLDER / "firefox.har")
+    assert "nothing was said in it: it has 2 WebSocket connections" in str(raised.value)
+    assert "export messages, Firefox does not" in str(raised.value)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -13,6 +13,9 @@ the server closes with 4001, and one at ``/other`` that the client closes with 1
   hardump=``; the client is `websockets`.
 - ``playwright.har``: Playwright with ``record_har_path``, in Chromium.
 - ``chrome.har``: what "Export HAR" of Chromium's own developer tools saves.
+
+``firefox.har`` was saved by hand, with "Save All As HAR" of Firefox 153: it has the connections and no messages, which
+Firefox shows and does not export.
 """
 
 from __future__ import annotations
