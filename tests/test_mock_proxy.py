@@ -75,7 +75,7 @@ def test_what_is_no_upstream(upstream: Any, parts: tuple[str, ...]) -> None:
         ({**CASSETTE, "match": "fuzzy"}, ("proxy(match=)", "equal")),
         ({**CASSETTE, "ignore": "$.id"}, ("proxy(ignore=)", "is no list of JSONPaths")),
         ({**CASSETTE, "ignore": ["$.["]}, ("proxy(ignore=)", "is no JSONPath")),
-        ({**CASSETTE, "ignore": ["$.id"], "match": "order"}, ("proxy(ignore=)", "order")),
+        ({**CASSETTE, "ignore": ["$.id"], "match": "order"}, ("proxy(ignore=)", "which compare messages")),
         ({**CASSETTE, "carry": {"$.id": 7}}, ("proxy(carry=)", "7 is no JSONPath")),
         ({**CASSETTE, "rebase": "$.ts"}, ("proxy(rebase=)",)),
         ({**CASSETTE, "allow_playback_repeats": 1}, ("proxy(allow_playback_repeats=)",)),

@@ -238,6 +238,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> None:  # noqa: D102
         frames = self.frames
+        if self.bridge is not None:
+            self.bridge.passing = False  # nothing more can be written to it
         frames.confirm()
         protocol = frames.library()
         if not protocol.eof_sent:

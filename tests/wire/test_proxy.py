@@ -115,6 +115,24 @@ def test_what_became_of_a_message_is_known_under_latency_too(ws_mock: WsMock, st
     ]  # fmt: skip
 
 
+def test_clients_that_vanish_are_nobody_s_error(ws_mock: WsMock, started: Started) -> None:
+    upstream = started(with_websockets(echo))
+    server = ws_mock(Mock().proxy(upstream.url))
+
+    async def vanish() -> None:
+        ws = await websockets.connect(server.url, proxy=None)
+        await ws.send("x" * 1000)
+        ws.transport.abort()
+
+    async def many() -> None:
+        await asyncio.gather(*(vanish() for _ in range(20)))
+
+    for _ in range(3):
+        asyncio.run(many())
+    eventually(lambda: not any(each.open for each in server.connections))
+    server.check()
+
+
 def test_fragments_and_control_frames_between_them_pass(ws_mock: WsMock, started: Started) -> None:
     upstream = started(with_websockets(echo))
     with Raw(ws_mock(Mock().proxy(upstream.url))).open() as client:
