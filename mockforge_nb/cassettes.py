@@ -97,8 +97,10 @@ class Proxied:
         match = self.cassette.match
         key = match if callable(match) else None
         try:
-            made = enumerate(of_upstream or scripts)
-            return tuple(tape_of(index, each.recorded, each.steps, self.path, key) for index, each in made) or None
+            return tuple(
+                tape_of(index, each.recorded, each.steps, self.path, key, self.cassette.carry)
+                for index, each in enumerate(of_upstream or scripts)
+            ) or None  # fmt: skip
         except (RecordingError, ValueError):
             raise
         except Exception as error:

@@ -309,7 +309,9 @@ def test_a_recording_has_what_the_client_said_and_heard_whatever_was_made_of_it(
     def changed(message: Message) -> object:
         return None if message.text == "quiet" else [f"<{message.text}>", "and more"]
 
-    proxy = ws_mock(Mock().proxy(real.url, record=path, transform=changed).when("rule", "local"))
+    ours = tmp_path / "ours.jsonl"
+    mock = Mock().proxy(real.url, record=path, transform=changed).when("rule", "local").record(ours)
+    proxy = ws_mock(mock)
     with proxy.client() as client:
         client.send("a")
         heard = [client.recv(PATIENCE) for _ in range(4)]
@@ -318,10 +320,14 @@ def test_a_recording_has_what_the_client_said_and_heard_whatever_was_made_of_it(
         heard.append(client.recv(PATIENCE))
     proxy.traffic.save(tmp_path / "saved.jsonl")
     proxy.stop()
-    for file in (path, tmp_path / "saved.jsonl"):
+    for file in (ours, tmp_path / "saved.jsonl"):
         found = [(line.get("dir", "out"), line["text"]) for line in lines(file)[1:] if "text" in line]
         assert [text for way, text in found if way == "in"] == ["a", "quiet", "rule"]
         assert [text for way, text in found if way == "out"] == heard
+    # A proxy's own has what the real server was told and said.
+    told = [line["text"] for line in lines(path) if line.get("dir") == "in"]
+    said = [line["text"] for line in lines(path) if "text" in line and "dir" not in line]
+    assert told == said == ["<a>", "and more"]
 
 
 def test_each_connection_has_its_path_and_its_subprotocol(ws_mock: WsMock, tmp_path: Path) -> None:

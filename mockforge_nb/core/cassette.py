@@ -8,15 +8,18 @@ from typing import Any, Final, Literal, TypeAlias
 
 from mockforge_nb.errors import NotRecordedError, Problem, ScriptError
 
-from .compare import Comparison
+from .compare import Comparison, at, found
 from .line import shown
-from .message import TEXT, Message
+from .message import NOT_JSON, TEXT, Message, to_json
 from .pattern import Pattern
 from .program import Program, Step
 from .recorded import Recorded
 from .recording import REDACTED
 
 Key: TypeAlias = Callable[[Message], Any]
+
+MOST_NEAR: Final = 500
+"""Among how many recorded messages the nearest is sought: the server's other connections wait meanwhile."""
 
 PLAYS: Final = "a cassette plays messages alone; replay() plays scripts"
 
@@ -29,16 +32,16 @@ class Exchange:
         message: What was recorded of the client; None: it has said nothing yet.
         pattern: What a message must match in its place, where the recording says so; None: it is compared.
         at: When it came, in ms from the opening of the connection.
-        first: The first step that is the server's.
-        last: The first step that is not.
+        step: The step that it is; -1: none.
+        steps: The steps of the server's.
         key: What a key function gives for the message.
     """
 
     message: Message | None
     pattern: Pattern | None
     at: float
-    first: int
-    last: int
+    step: int
+    steps: tuple[int, ...]
     key: Any = None
 
 
@@ -195,13 +198,16 @@ class Cassette:
 
     def missed(self, tape: Tape, message: Message, played: Played) -> NotRecordedError:
         """Return the error of a message that was not recorded: the nearest that was, and what differs."""
+        # What was not played yet comes first: it is what could have been meant.
         exchanges = [
             (one.number, index, each)
             for one in (tape, *(other for other in self._at(tape.recorded.path) if other is not tape))
             for index, each in enumerate(one.exchanges)
             if each.message is not None
         ]
+        exchanges.sort(key=lambda each: (played.counts.get(each[:2], 0) > 0, each[0] != tape.number))
         said = f"the client said {message!r}, which was not recorded"
+        exchanges = exchanges[:MOST_NEAR]
         if not exchanges:
             return NotRecordedError(self.name, f"{said}; the client said nothing there", ways=self._ways())
         number, index, near = min(exchanges, key=lambda each: self._distance(each[2], message))
@@ -242,7 +248,14 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def tape_of(number: int, recorded: Recorded, steps: Sequence[Step], name: str, key: Key | None = None) -> Tape:
+def tape_of(
+    number: int,
+    recorded: Recorded,
+    steps: Sequence[Step],
+    name: str,
+    key: Key | None = None,
+    carry: tuple[tuple[Any, Any], ...] = (),
+) -> Tape:
     """Return the tape of a recorded connection.
 
     Args:
@@ -251,6 +264,7 @@ def tape_of(number: int, recorded: Recorded, steps: Sequence[Step], name: str, k
         steps: What was said.
         name: What errors call the recording.
         key: A key function of the author's.
+        carry: Pairs of compiled JSONPaths, by which it is known which message a reply is for.
 
     Raises:
         ScriptError: There is more in it than messages and ends.
@@ -260,7 +274,7 @@ def tape_of(number: int, recorded: Recorded, steps: Sequence[Step], name: str, k
     if problems:
         raise ScriptError(name, problems)
     program = Program.of(steps, name)
-    return Tape(number, recorded, program, tuple(_exchanges(program, steps, key)))
+    return Tape(number, recorded, program, tuple(_exchanges(program, steps, key, carry)))
 
 
 def more_than_messages(steps: Sequence[Step], why: str) -> list[Problem]:
@@ -282,16 +296,47 @@ def _more(step: Step) -> Iterator[str]:
         yield f'{shown(step.payload.value)} is a template ("template": false sends it as it stands)'
 
 
-def _exchanges(program: Program, steps: Sequence[Step], key: Key | None) -> Iterator[Exchange]:
+def _exchanges(
+    program: Program, steps: Sequence[Step], key: Key | None, carry: tuple[tuple[Any, Any], ...]
+) -> Iterator[Exchange]:
     begins = [-1, *(index for index, step in enumerate(steps) if step.dir == "in")]
-    for begin, end in zip(begins, [*begins[1:], len(steps)], strict=True):
+    replies = _replies(steps, begins, carry)
+    for begin, said in zip(begins, replies, strict=True):
         if begin < 0:
-            yield Exchange(None, None, 0.0, 0, end)
+            yield Exchange(None, None, 0.0, -1, tuple(said))
             continue
         step = steps[begin]
-        message = Message(b"") if step.payload is None else Message(step.payload.literal(), step.payload.opcode)
+        message = _message(step)
         # What a recording hid is written as "any", and is still known but for what was hidden.
         hidden = step.payload is not None and REDACTED.encode() in message.payload and message.opcode == TEXT
         wild = step.how == "regex" or step.payload is None or (step.how == "any" and not hidden)
         made = key(message) if key is not None and not wild else None
-        yield Exchange(message, step.match if wild else None, program.at[begin], begin + 1, end, made)
+        yield Exchange(message, step.match if wild else None, program.at[begin], begin, tuple(said), made)
+
+
+def _replies(steps: Sequence[Step], begins: list[int], carry: tuple[tuple[Any, Any], ...]) -> list[list[int]]:
+    """Return for each message of the client's which steps answer it.
+
+    One that has the id of a message answers that; any other the last message before it.
+    """
+    said: list[list[int]] = [[] for _ in begins]
+    asked: dict[tuple[int, str], int] = {}
+    exchange = 0
+    for index, step in enumerate(steps):
+        value = _message(step).parsed() if carry and step.payload is not None else NOT_JSON
+        if step.dir == "in":
+            exchange += 1
+            for number, (source, _) in enumerate(carry if value is not NOT_JSON else ()):
+                asked |= {(number, to_json(at(value, parts))): exchange for parts in found((source,), value)}
+            continue
+        ids = (
+            (number, to_json(at(value, parts)))
+            for number, (_, target) in enumerate(carry if value is not NOT_JSON else ())
+            for parts in found((target,), value)
+        )
+        said[next((asked[each] for each in ids if each in asked), exchange)].append(index)
+    return said
+
+
+def _message(step: Step) -> Message:
+    return Message(b"") if step.payload is None else Message(step.payload.literal(), step.payload.opcode)

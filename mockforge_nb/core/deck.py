@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,11 +11,10 @@ from mockforge_nb.errors import NotRecordedError
 from .carry import Carry
 from .cassette import Cassette, Exchange, Played, Tape
 from .compare import at, found, replaced
-from .events import Close, Command, Drop, Send
+from .events import Hung, Send
 from .log import REPLAYED
 from .message import NOT_JSON, TEXT, Message, to_json
 from .moved import moved, time_of
-from .outbox import MESSAGE_COST, Outbox
 from .speech import Speech
 
 DAY_NS: Final = 86_400 * 10**9
@@ -25,42 +23,55 @@ AT_ONCE: Final = float("-inf")
 
 @dataclass(slots=True)
 class _Rolling:
-    """An exchange that is played: its next step, and when its time 0 stands on the driver's clock (s)."""
+    """An exchange that is played.
+
+    Attributes:
+        tape, exchange: Which.
+        origin: When the client said its message, on the driver's clock (s).
+        round: How often it was played.
+        next: How many of its steps were said.
+        hurry: The first step that keeps its time; those before are said at once.
+    """
 
     tape: Tape
     exchange: Exchange
-    next: int
     origin: float
+    round: int = 1
+    next: int = 0
+    hurry: int = -1
+
+    @property
+    def step(self) -> int:
+        """The step that is next."""
+        return self.exchange.steps[self.next]
 
 
 class Deck:
-    """What a cassette says on one connection.
+    """What a cassette says on one connection, in the place of the upstream.
 
-    Messages leave in the order in which they were recorded, each its recorded time after the client's message. When
-    the client says its next one sooner than it did, what is left of what was said before it comes first, at once.
+    Each message comes its recorded time after the client's message that it answers. When the client says its next one
+    sooner than it did, what was recorded before that one comes first, at once.
 
     Args:
         cassette: The cassette.
         tape: The connection's tape.
         played: What was played to all connections.
-        outbox: Where messages leave.
         speech: The connection's time.
         now: When the connection was opened (s).
     """
 
-    __slots__ = ("_anchors", "_carry", "_heard", "_outbox", "_played", "_queue", "_speech", "_tape", "cassette")
+    __slots__ = ("_anchors", "_carry", "_end", "_heard", "_played", "_rolling", "_speech", "_tape", "cassette")
 
-    def __init__(
-        self, cassette: Cassette, tape: Tape, played: Played, outbox: Outbox, speech: Speech, now: float
-    ) -> None:
+    def __init__(self, cassette: Cassette, tape: Tape, played: Played, speech: Speech, now: float) -> None:
         self.cassette = cassette
         self._tape = tape
         self._played = played
-        self._outbox, self._speech = outbox, speech
+        self._speech = speech
         self._heard = 0
         self._carry = Carry(cassette.carry)
         self._anchors: dict[int, int] = {}  # by the tape: when it was opened, as its times tell
-        self._queue: deque[_Rolling] = deque()
+        self._rolling: list[_Rolling] = []
+        self._end: Hung | None = None  # the end of the connection that is next
         self._begin(tape, 0, now)
 
     # What the client says
@@ -77,8 +88,11 @@ class Deck:
         tape, index = chosen
         self._heard += 1
         self._played.note(tape, index)
-        for rolling in self._queue:
-            rolling.origin = AT_ONCE
+        again = self._played.counts[tape.number, index] > 1
+        before = len(tape.program) if again else tape.exchanges[index].step
+        for rolling in self._rolling:
+            if rolling.tape is tape:
+                rolling.hurry = max(rolling.hurry, before)
         recorded = tape.exchanges[index].message
         if self.cassette.carry and recorded is not None:
             self._carry.learn(recorded, message)
@@ -90,61 +104,62 @@ class Deck:
         return self.cassette.missed(self._tape, message, self._played)
 
     @property
-    def greeting(self) -> list[Message]:
+    def greeting(self) -> tuple[Message, ...]:
         """What the server said before the client did."""
-        first = self._tape.exchanges[0]
-        steps = [self._tape.program.steps[index] for index in range(first.first, first.last)]
-        return [Message(each.payload.literal(), each.payload.opcode) for each in steps if each.payload is not None]
+        steps = [self._tape.program.steps[index] for index in self._tape.exchanges[0].steps]
+        return tuple(Message(one.payload.literal(), one.payload.opcode) for one in steps if one.payload is not None)
 
     def _begin(self, tape: Tape, index: int, now: float) -> None:
         exchange = tape.exchanges[index]
-        if exchange.first < exchange.last:
-            self._queue.append(_Rolling(tape, exchange, exchange.first, now))
+        if exchange.steps:
+            self._rolling.append(_Rolling(tape, exchange, now, self._played.counts.get((tape.number, index), 1)))
 
     # What it says
 
     @property
     def busy(self) -> bool:
         """Whether something is left to say."""
-        return bool(self._queue)
+        return bool(self._rolling) or self._end is not None
 
     def due(self) -> float | None:
-        """Return when the next message is due (s); None: nothing is left."""
-        return self._due(self._queue[0]) if self._queue else None
+        """Return when something is due (s); None: nothing is left."""
+        if self._end is not None:
+            return AT_ONCE
+        return min(map(self._due, self._rolling), default=None)
 
     def _due(self, rolling: _Rolling) -> float:
-        after = rolling.tape.program.at[rolling.next] - rolling.exchange.at
+        if rolling.step < rolling.hurry:
+            return AT_ONCE
+        after = rolling.tape.program.at[rolling.step] - rolling.exchange.at
         return rolling.origin + max(0.0, after) / self.cassette.speed / 1000
 
-    def play(self, now: float, budget: int, out: list[Command]) -> int:
-        """Say what is due, up to about `budget` bytes; return the bytes, 0 for nothing."""
-        size = 0
-        while self._queue and size < budget and self._outbox.room and not self._outbox.ending:
-            rolling = self._queue[0]
+    def say(self, now: float) -> Send | Hung | None:
+        """Return what is due next, and go on behind it; None: nothing is due."""
+        if self._end is not None:
+            end, self._end = self._end, None
+            return end
+        while self._rolling:
+            rolling = min(self._rolling, key=lambda each: (self._due(each), each.round, each.step))
             due = self._due(rolling)
             if due > now:
-                break
-            size += self._say(rolling, now if due == AT_ONCE else due, out)
+                return None
+            index = rolling.step
+            step = rolling.tape.program.steps[index]
+            script_ms = rolling.tape.program.at[index] / self.cassette.speed
+            self._speech.script_ms = max(self._speech.script_ms, script_ms)
+            said: Send | Hung | None = None
+            if step.payload is not None:
+                payload = self._told(rolling, step.payload.literal(), step.payload.opcode, max(due, rolling.origin))
+                said = Send(step.payload.opcode, payload, index, script_ms, relay=REPLAYED)
+            if step.ends:
+                end = Hung(1006) if step.error else Hung(step.close or 1000, step.reason)
+                self._end, said = (end, said) if said is not None else (None, end)
             rolling.next += 1
-            if rolling.next >= rolling.exchange.last:
-                self._queue.popleft()
-        return size
-
-    def _say(self, rolling: _Rolling, due: float, out: list[Command]) -> int:
-        program = rolling.tape.program
-        step = program.steps[rolling.next]
-        script_ms = program.at[rolling.next] / self.cassette.speed
-        self._speech.script_ms = max(self._speech.script_ms, script_ms)
-        size = MESSAGE_COST
-        if step.payload is not None:
-            payload = self._told(rolling, step.payload.literal(), step.payload.opcode, due)
-            send = Send(step.payload.opcode, payload, rolling.next, script_ms, relay=REPLAYED)
-            self._outbox.offer(send, due, out)
-            size += len(payload)
-        if step.ends:
-            end = Drop(relay=REPLAYED) if step.error else Close(step.close or 1000, step.reason, relay=REPLAYED)
-            self._outbox.offer(end, due, out)
-        return size
+            if rolling.next >= len(rolling.exchange.steps):
+                self._rolling.remove(rolling)
+            if said is not None:
+                return said
+        return None
 
     def _told(self, rolling: _Rolling, payload: bytes, opcode: int, due: float) -> bytes:
         """Return a payload with the client's ids and the times of now."""
@@ -165,7 +180,7 @@ class Deck:
     def _shift(self, rolling: _Rolling, time_ns: int, due: float) -> int:
         """Return how far a message's times move: as far as it is later than it was when it was recorded (ns)."""
         tape = rolling.tape
-        at_ns = int(tape.program.at[rolling.next] * 1e6)
+        at_ns = int(tape.program.at[rolling.step] * 1e6)
         opened = self._anchors.get(tape.number)
         if opened is None:
             opened = tape.recorded.opened_ns

@@ -247,9 +247,15 @@ class SendAll:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Connect to the upstream, and tell `Joined`, or `Hung` if that fails."""
+    """Connect to the upstream, and tell `Joined`, or `Hung` if that fails.
+
+    Attributes:
+        relay: Whose upstream.
+        greeted: What the client has heard already of what the upstream says first.
+    """
 
     relay: Relay
+    greeted: tuple[Message, ...] = ()
 
 
 @dataclass(slots=True)

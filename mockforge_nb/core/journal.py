@@ -12,7 +12,7 @@ from .message import CLOSE
 from .record import ConnectionRecord
 from .session import Session
 
-Tap: TypeAlias = Callable[[ConnectionRecord, int, int, int, bytes, tuple[int, str] | None, str | None], None]
+Tap: TypeAlias = Callable[[ConnectionRecord, int, int, int, bytes, tuple[int, str] | None], None]
 
 
 class Journal:
@@ -23,8 +23,8 @@ class Journal:
         record: The connection.
         session: Its session.
         started: When the server started, on the driver's clock (s).
-        tap: Told of each row that crossed the wire: connection, time (UTC ns), direction, opcode, payload,
-            close, and what a proxy did with it.
+        tap: Told of each row that crossed the wire: connection, time (UTC ns), direction, opcode, payload and
+            close.
     """
 
     __slots__ = ("_log", "_started", "record", "session", "tap")
@@ -56,7 +56,7 @@ class Journal:
             time, elapsed, self.record, direction, opcode, payload, -1, -1, NAN, delay_ms, fault, close, relay
         )
         if self.tap is not None:
-            self.tap(self.record, time, direction, opcode, payload, close, relay)
+            self.tap(self.record, time, direction, opcode, payload, close)
         return time
 
     def close(
@@ -76,7 +76,7 @@ class Journal:
         elif relay is None:
             relay = self.session.says  # by a rule, or in the place of an upstream that is down
         if self.tap is not None and not lost(one.fault):
-            self._tapped(one, time, direction, relay)
+            self._tapped(one, time, direction)
         self._log.add(
             time,
             int((now - self._started) * 1e9),
@@ -94,14 +94,14 @@ class Journal:
             None if one.original is None else one.original.plain,
         )
 
-    def _tapped(self, one: Send, time: int, direction: int, relay: str | None) -> None:
+    def _tapped(self, one: Send, time: int, direction: int) -> None:
         """Tell the tap what the client said or heard, whatever was made of it for the upstream."""
         assert self.tap is not None
         if direction == IN and one.relay != INJECTED:
             said = one.original or one
-            self.tap(self.record, time, IN, said.opcode, said.payload, None, relay)
+            self.tap(self.record, time, IN, said.opcode, said.payload, None)
         elif direction == OUT and one.relay != DROPPED:
-            self.tap(self.record, time, OUT, one.opcode, one.payload, None, relay)
+            self.tap(self.record, time, OUT, one.opcode, one.payload, None)
 
     def all(self, now: float, direction: int, runs: Runs, relay: str | None = None) -> int:
         """Log messages that came or leave together and that no step sent; return their time (UTC ns)."""
@@ -112,7 +112,7 @@ class Journal:
             self._log.add_many(time, elapsed, self.record, direction, opcode, payloads, relay)
             if self.tap is not None:
                 for payload in payloads:
-                    self.tap(self.record, time, direction, opcode, payload, None, relay)
+                    self.tap(self.record, time, direction, opcode, payload, None)
         return time
 
     def burst(self, now: float, one: Burst) -> None:
@@ -120,7 +120,7 @@ class Journal:
         time = self.session.time_ns(now)
         if self.tap is not None:
             for index, payload in enumerate(one.program.payloads(one.first, one.last), one.first):
-                self.tap(self.record, time, OUT, one.program.opcode(index), payload, None, self.session.says)
+                self.tap(self.record, time, OUT, one.program.opcode(index), payload, None)
         self._log.add_burst(
             time,
             int((now - self._started) * 1e9),

@@ -10,7 +10,6 @@ from typing import Any, Final, TypeAlias
 
 from mockforge_nb.errors import NotRecordedError, OptionError, TemplateError
 
-from .compare import Comparison
 from .deck import Deck
 from .events import (
     LANES,
@@ -28,21 +27,19 @@ from .events import (
     Leaving,
     Reading,
     Received,
+    Runs,
     SendAll,
 )
 from .events import Send as Row
 from .log import ANSWERED, CHANGED, DROPPED, FORWARDED, INJECTED, REPLAYED
 from .message import Message, encoded
 from .network import Network
-from .outbox import Outbox
+from .outbox import MESSAGE_COST, Outbox
 from .plan import Relay
 from .rules import Call, Connected
 
 MOST_WAITING: Final = 1024
 """How many messages may wait in a direction for an awaited `transform`, before nothing more is read."""
-
-LIKE: Final = Comparison("types")
-"""How a greeting is known: it may tell another time, or another session."""
 
 NOT_RECORDED: Final = Close(1011, "not recorded")
 """What a client is told whose message a cassette does not have; 1011 as in RFC 6455 §7.4.1."""
@@ -111,8 +108,8 @@ class Relaying:
     """
 
     __slots__ = (
-        "_answered", "_connection", "_greeting", "_held", "_into", "_left_over", "_out", "_outbox", "deck", "dialed",
-        "ended", "leaving", "relay",
+        "_answered", "_connection", "_held", "_into", "_joined", "_left_over", "_out", "_outbox", "_unsent", "deck",
+        "dialed", "ended", "leaving", "relay",
     )  # fmt: skip
 
     def __init__(
@@ -129,7 +126,8 @@ class Relaying:
         self.ended: Hung | None = None
         self.deck: Deck | None = None
         self.dialed = False
-        self._greeting: deque[Message] = deque()  # what an upstream may say first that the client has heard already
+        self._joined = False
+        self._unsent: Runs = []  # what an upstream is told once it is there
 
     @property
     def plain(self) -> bool:
@@ -149,21 +147,46 @@ class Relaying:
     @property
     def plain_out(self) -> bool:
         """Whether the upstream's are."""
-        return self._out.call is None and self._out.free and not self._greeting
+        return self._out.call is None and self._out.free
 
     # What comes
+
+    def plays_to(self, deck: Deck) -> None:
+        """Let a cassette stand in the upstream's place."""
+        self.deck, self._into.shut = deck, False
 
     def dial(self, out: list[Command]) -> None:
         """Ask for the upstream, unless that was done."""
         if not self.dialed:
             self.dialed = True
-            out.append(Dial(self.relay))
-            if self.deck is not None:
-                self._greeting.extend(self.deck.greeting)
+            out.append(Dial(self.relay, () if self.deck is None else self.deck.greeting))
+
+    def roll(self, now: float, budget: int, out: list[Command]) -> int:
+        """Let the cassette say what is due, up to about `budget` bytes; return the bytes, 0 for nothing."""
+        size = 0
+        while size < budget and self.deck is not None and self._rolls:
+            said = self.deck.say(now)
+            if said is None:
+                break
+            self._offer(self._out, said, now, out)
+            size += MESSAGE_COST + (len(said.payload) if isinstance(said, Row) else 0)
+        return size
+
+    @property
+    def _rolls(self) -> bool:
+        """Whether what the cassette says can be taken."""
+        return self._out.free and self._outbox.room and not self._outbox.ending and self.ended is None
+
+    def due(self) -> float | None:
+        """Return when the cassette has something to say (s); None: never, or not before something else happened."""
+        return self.deck.due() if self.deck is not None and self._rolls else None
 
     def joined(self, now: float, out: list[Command]) -> None:
         """Take note that the upstream is there, and pass on what waited for it."""
-        self._into.shut = False
+        self._into.shut, self._joined = False, True
+        if self._unsent:
+            out.append(Forward(self._unsent))
+            self._unsent = []
         self._drain(self._into, now, out)
 
     def hear(self, came: Row, now: float, time_ns: int, out: list[Command]) -> None:
@@ -184,15 +207,9 @@ class Relaying:
             elif not self._answered(message, now, out):
                 if self.relay.only is not None and self.relay.only.match(message) is None:
                     fate = ANSWERED if self._left_over(message, now, out) else DROPPED
-                elif self.deck is not None and self.deck.take(message, now):
-                    fate = REPLAYED
-                elif self.deck is None or self.deck.cassette.live:
-                    self.dial(out)
+                else:
                     self._offer(self._into, came, now, out)
                     return
-                else:
-                    fate = DROPPED
-                    self._miss(self.deck.missed(message), now, out)
         except TemplateError as error:
             fate = DROPPED
             out.append(Failed(error))
@@ -222,17 +239,7 @@ class Relaying:
             return
         for opcode, payloads in received.runs:
             for payload in payloads:
-                if self._greets(Message(payload, opcode)):
-                    self._outbox.lose(Row(opcode, payload, relay=DROPPED), now, out)
-                else:
-                    self._offer(self._out, Row(opcode, payload), now, out)
-
-    def _greets(self, message: Message) -> bool:
-        """Return whether a message of the upstream's greets a client whom the cassette has greeted."""
-        while self._greeting:
-            if not LIKE.differences(self._greeting.popleft(), message):
-                return True
-        return False
+                self._offer(self._out, Row(opcode, payload), now, out)
 
     def hung(self, event: Hung, now: float, out: list[Command]) -> None:
         """Let the upstream's end follow its messages."""
@@ -330,10 +337,24 @@ class Relaying:
         out: list[Command],
         original: Message | None = None,
     ) -> None:
-        """Send a message on, and log what became of it."""
+        """Send a message on, and log what became of it.
+
+        Raises:
+            Exception: What a key function of the author's raised.
+        """
+        error: NotRecordedError | None = None
+        taken = False
+        if lane is self._out:
+            fate = REPLAYED if fate == FORWARDED and row.relay == REPLAYED else fate
+        elif self.deck is not None and fate != DROPPED:
+            taken = self.deck.take(message, now)
+            fate = REPLAYED if taken and fate == FORWARDED else fate
+            if not taken and not self.deck.cassette.live:
+                fate, error = DROPPED, self.deck.missed(message)
         made = Row(
-            message.opcode, message.payload, delay_ms=row.delay_ms, fault=row.fault, relay=fate, original=original
-        )
+            message.opcode, message.payload, row.step, row.due_ms, row.delay_ms, fault=row.fault, relay=fate,
+            original=original,
+        )  # fmt: skip
         if lane is self._out:
             if fate == DROPPED:
                 self._outbox.lose(made, now, out)
@@ -343,8 +364,19 @@ class Relaying:
         out.append(Came(made))
         if fate != INJECTED:
             out.append(self.heard(original or message))
-        if fate != DROPPED:
-            out.append(Forward([(message.opcode, [message.payload])]))
+        if error is not None:
+            self._miss(error, now, out)
+        elif fate != DROPPED and not taken:
+            self._tell(message, out)
+
+    def _tell(self, message: Message, out: list[Command]) -> None:
+        """Tell the upstream a message, once it is there."""
+        runs: Runs = [(message.opcode, [message.payload])]
+        if self._joined or self.deck is None:
+            out.append(Forward(runs))
+        else:
+            self.dial(out)
+            self._unsent += runs
 
     def heard(self, message: Message) -> Heard:
         """Return what tells those who wait for messages of one of the client's."""

@@ -257,7 +257,7 @@ class Session:
         if opened is None and cassette is not None:
             tape = cassette.claim(self.who.path, played)
         if cassette is not None and tape is not None:
-            self._relaying.deck = Deck(cassette, tape, played, self._outbox, self.speech, now)
+            self._relaying.plays_to(Deck(cassette, tape, played, self.speech, now))
         elif cassette is not None and not cassette.live:
             out.append(Failed(cassette.no_tape(self.who.path, played)))
             self._outbox.close(NOT_RECORDED, now, out)
@@ -484,7 +484,10 @@ class Session:
         ended = self._relaying.ended if self._relaying is not None else None
         if ended is None:
             return
-        fallback = self._relaying.relay.fallback if self._relaying is not None else None
+        assert self._relaying is not None
+        played = self._relaying.deck is not None and not self._relaying.dialed
+        fallback = None if played else self._relaying.relay.fallback
+        relay = REPLAYED if played else FORWARDED
         self._relaying = None
         if self._next:
             out.append(HangUp(1001))  # another behaviour has waited for this
@@ -492,7 +495,7 @@ class Session:
             out.append(HangUp(1001))
             self._fall_back(fallback, now)
         else:
-            how = Drop(relay=FORWARDED) if ended.code == 1006 else Close(ended.code, ended.reason, relay=FORWARDED)
+            how = Drop(relay=relay) if ended.code == 1006 else Close(ended.code, ended.reason, relay=relay)
             self._outbox.close(how, now, out)
 
     def _answered(self, message: Message, now: float, out: list[Command]) -> bool:
@@ -566,8 +569,8 @@ class Session:
                 step_due = player.due()
                 if step_due is not None and (due is None or step_due < due):
                     due = step_due
-            if self._relaying is not None and self._relaying.deck is not None:
-                rolls = self._relaying.deck.due()
+            if self._relaying is not None:
+                rolls = self._relaying.due()
                 if rolls is not None and (due is None or rolls < due):
                     due = max(now, rolls)
             if self._feed is not None:
@@ -583,8 +586,11 @@ class Session:
 
     def _roll(self, now: float, budget: int, out: list[Command]) -> int:
         """Let the cassette say what is due; return about how many bytes it was, 0 for none."""
-        relaying = self._relaying
-        return relaying.deck.play(now, budget, out) if relaying is not None and relaying.deck is not None else 0
+        if self._relaying is None or self._relaying.deck is None:
+            return 0
+        rolled = self._relaying.roll(now, budget, out)
+        self._hung(now, out)
+        return rolled
 
     def _players(self) -> Iterator[Player]:
         if self._player is not None:

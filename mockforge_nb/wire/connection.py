@@ -345,7 +345,7 @@ class Connection(asyncio.BufferedProtocol):
         elif isinstance(command, Dial):
             if self.bridge is None or self.bridge.used:
                 self.bridge = Bridge(self)
-            self.bridge.dial(command.relay)
+            self.bridge.dial(command.relay, command.greeted)
         else:
             self._do(command)
 

@@ -244,9 +244,10 @@ class Listener:
 
     # What a connection asks and tells
 
-    def tap(self, plan: Plan) -> Tap | None:
-        """Return what is told of each row of a plan's connections; None: nothing is."""
-        taps = [self.taps[each.path] for each in plan.recordings if each.path in self.taps]
+    def tap(self, plan: Plan, *, upstream: bool = False) -> Tap | None:
+        """Return what is told of what a plan's connections say and hear, or their upstreams; None: nothing is."""
+        wanted = [each.path for each in plan.recordings if each.upstream is upstream]
+        taps = [self.taps[path] for path in wanted if path in self.taps]
         if len(taps) < 2:
             return taps[0] if taps else None
 

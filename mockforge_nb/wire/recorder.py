@@ -10,7 +10,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, TypeAlias
 
-from mockforge_nb.core.log import CHANGED, DROPPED, FORWARDED, INJECTED, REPLAYED
 from mockforge_nb.core.plan import Recording
 from mockforge_nb.core.record import ConnectionRecord
 from mockforge_nb.core.recording import Lines, head_of, written
@@ -24,8 +23,9 @@ GATHER_SECONDS: Final = 0.05
 
 PARQUET: Final = ".parquet"
 
-UPSTREAM: Final = (FORWARDED, CHANGED, DROPPED, INJECTED)
-"""What becomes of messages that an upstream said, or was to be told."""
+_recording: set[Path] = set()
+"""The files that are being recorded to: two recorders would overwrite each other's."""
+_busy = threading.Lock()
 
 Row: TypeAlias = tuple[ConnectionRecord, int, int, int, bytes, tuple[int, str] | None]
 
@@ -64,21 +64,34 @@ class Recorder:
         self._lines = beside(path) if table else path
         there = [line for _, line in salvaged(path).entries] if wanted.append else [first]
         self._ends = _ends(there)
+        with _busy:
+            if path.resolve() in _recording:
+                raise RecordingError(f"{path} is being recorded by another server of this process; stop that first")
+            _recording.add(path.resolve())
+        try:
+            self._begin(there)
+        except BaseException:
+            _recording.discard(path.resolve())
+            raise
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="mockforge_nb recorder", daemon=True)
+        self._thread.start()
+
+    def _begin(self, there: list[dict[str, Any]]) -> None:
+        """Open the files, and write the lines that are there from the first."""
+        path = self.path
         try:
             for each in {path, self._lines}:
                 if each.exists() and not _replaceable(each):
                     raise RecordingError(f"{each} is there and is no recording; move it, or record to another file")
             file = private(self._lines)
-            self._table = ParquetRecording(path, there[0]) if table else None
+            self._table = ParquetRecording(path, there[0]) if self._lines != path else None
         except OSError as error:
             raise RecordingError(f"{path} cannot be written: {error.strerror}") from error
         self._file = TextIOWrapper(file, encoding="utf-8", newline="\n")
         for line in there:
             self._add(line)
         self._file.flush()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="mockforge_nb recorder", daemon=True)
-        self._thread.start()
 
     def tap(
         self,
@@ -88,12 +101,8 @@ class Recorder:
         opcode: int,
         payload: bytes,
         close: tuple[int, str] | None,
-        relay: str | None,
     ) -> None:
         """Take a row of the traffic; for the loop's thread."""
-        wanted = self._wanted
-        if relay not in UPSTREAM if wanted.append else (wanted.upstream and relay == REPLAYED):
-            return
         self._rows.put((record, time_ns, direction, opcode, payload, close))
 
     def close(self) -> None:
@@ -101,6 +110,7 @@ class Recorder:
         self._rows.put(None)
         self._stop.set()
         self._thread.join(10)
+        _recording.discard(self.path.resolve())
 
     def _work(self) -> None:
         while (row := self._rows.get()) is not None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from websockets.frames import Close
 
+from mockforge_nb.core.compare import Comparison
 from mockforge_nb.core.events import Forward, HangUp, Hung, Joined, Leaving, Pass, Received, Runs, Spoke
-from mockforge_nb.core.log import DROPPED, FORWARDED, IN, OUT
-from mockforge_nb.core.message import CLOSE, PING, PONG
+from mockforge_nb.core.journal import Tap
+from mockforge_nb.core.log import DROPPED, FORWARDED, HANDSHAKE, IN, OUT
+from mockforge_nb.core.message import ABORT, CLOSE, PING, PONG, Message
 from mockforge_nb.core.plan import Relay
 
 from .dial import Refused, dial
@@ -18,6 +22,9 @@ from .upstream import BAD_GATEWAY, Upstream
 
 if TYPE_CHECKING:
     from .connection import Connection
+
+LIKE = Comparison("types")
+"""How a greeting is known: it may tell another time, or another session."""
 
 ANSWER_SECONDS = 10.0
 """How long an upstream has to answer the client's close frame, before it is answered without it."""
@@ -39,7 +46,10 @@ class Bridge:
         passing: Whether the session has nothing to say about what passes, and nothing is compressed.
     """
 
-    __slots__ = ("_connection", "_deaf", "_dialed", "_dialing", "_runs", "_taken", "passing", "upstream", "used")
+    __slots__ = (
+        "_connection", "_deaf", "_dialed", "_dialing", "_greeted", "_left", "_runs", "_taken", "_tap", "passing",
+        "upstream", "used",
+    )  # fmt: skip
 
     def __init__(self, connection: Connection, upstream: Upstream | None = None, *, dialed: bool = False) -> None:
         self._connection = connection
@@ -50,11 +60,16 @@ class Bridge:
         self._dialing: asyncio.Task[Upstream | None] | None = None
         self._runs: Runs | None = None  # what the upstream just said, and in which bytes
         self._taken: bytes | bytearray | memoryview = b""
+        self._tap: Tap | None = None
+        self._greeted: deque[Message] = deque()  # what the client has heard already of what the upstream says first
+        self._left = False  # whether the connection to the upstream ends by our doing
 
     # What the session says
 
-    def dial(self, relay: Relay) -> None:
+    def dial(self, relay: Relay, greeted: Sequence[Message] = ()) -> None:
         """Connect to the upstream, unless that was done; the session is told what came of it."""
+        self._greeted.extend(greeted)
+        self._tap = self._connection.listener.tap(self._connection.route.plan, upstream=True)
         self.used = self._connection.frames.relayed = True
         if self._dialed:
             self._joined(self.upstream)
@@ -79,6 +94,7 @@ class Bridge:
     def _joined(self, upstream: Upstream | None) -> None:
         self.upstream = upstream
         if upstream is not None:
+            self._record(IN, HANDSHAKE, b"")
             upstream.attach(self)
         else:
             self._leave()
@@ -89,10 +105,22 @@ class Bridge:
         self._deaf = True
         self._connection.bridge, self._connection.frames.relayed = None, False
 
+    def _record(self, way: int, opcode: int, payload: bytes, close: tuple[int, str] | None = None) -> None:
+        """Record something that the upstream said or was told."""
+        session = self._connection.session
+        if self._tap is not None and session is not None:
+            self._tap(self._connection.record, session.time_ns(monotonic()), way, opcode, payload, close)
+
+    def _record_all(self, way: int, runs: Runs) -> None:
+        for opcode, payloads in runs if self._tap is not None else ():
+            for payload in payloads:
+                self._record(way, opcode, payload)
+
     def carry_out(self, command: Forward | HangUp | Pass) -> None:
         """Do with the upstream what the session says."""
         if isinstance(command, Forward):
             if self.upstream is not None:
+                self._record_all(IN, command.runs)
                 taken = self._connection.frames.taken if command.runs is self._connection.read else b""
                 self.upstream.forward(command.runs, taken)
         elif isinstance(command, Pass):
@@ -116,7 +144,7 @@ class Bridge:
             self._hang_up(int(closed.code), closed.reason)
 
     def _hang_up(self, code: int, reason: str = "") -> None:
-        self.passing = False
+        self.passing, self._left = False, True
         if self._dialing is not None:
             self._dialing.cancel()
         if self.upstream is not None:
@@ -133,6 +161,7 @@ class Bridge:
             now = monotonic()
             listener.courtesy.turn(now)
             time = connection.journal.all(now, IN, runs, FORWARDED)
+            self._record_all(IN, runs)
             self.upstream.write(frames.taken)  # type: ignore[union-attr]  # it passes: there is one
             if listener.waiting:
                 listener.arrived(Received(runs, connection.record.number, time))
@@ -194,6 +223,7 @@ class Bridge:
         now = monotonic()
         connection.listener.courtesy.turn(now)
         connection.journal.all(now, OUT, runs, FORWARDED)
+        self._record_all(OUT, runs)
         if connection.out or connection.lost:
             connection.out.append(bytes(taken))
         else:
@@ -202,9 +232,29 @@ class Bridge:
     def spoke(self, runs: Runs, taken: bytes | bytearray | memoryview) -> None:
         """Take messages, and the bytes that they came in; no bytes: as fragments or compressed."""
         if not self._deaf:
+            if self._greeted:
+                runs, taken = self._new(runs), b""
+            self._record_all(OUT, runs)
             self._runs, self._taken = runs, taken
             self._connection.ask(Spoke(runs))
             self._runs, self._taken = None, b""
+
+    def _new(self, runs: Runs) -> Runs:
+        """Return the upstream's messages without those that greet a client whom a cassette has greeted."""
+        found: Runs = []
+        for opcode, payloads in runs:
+            for payload in payloads:
+                if self._greets(Message(payload, opcode)):
+                    self._connection.journal.all(monotonic(), OUT, [(opcode, [payload])], DROPPED)
+                else:
+                    found.append((opcode, [payload]))
+        return found
+
+    def _greets(self, message: Message) -> bool:
+        while self._greeted:
+            if not LIKE.differences(self._greeted.popleft(), message):
+                return True
+        return False
 
     def taken_for(self, runs: Runs) -> bytes:
         """Return the upstream's own bytes, if these are the messages that it just sent in frames of their own."""
@@ -226,6 +276,8 @@ class Bridge:
         """Take note of the upstream's end, of which there is one."""
         self.passing = False
         if not self._deaf:
+            if not (self._left or self._connection.lost):
+                self._record(OUT, ABORT if code == 1006 else CLOSE, b"", (code, reason))
             self._connection.ask(Hung(code, reason))
 
     def pace(self) -> None:

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from mockforge_nb import NotRecordedError, ScriptError
 from mockforge_nb.core.cassette import Cassette, tape_of
 from mockforge_nb.core.compare import Comparison, paths
-from mockforge_nb.core.events import Came, Dial, Failed, Joined, Opened, Send, Spoke
+from mockforge_nb.core.events import Came, Dial, Failed, Forward, Joined, Opened, Send, Spoke
 from mockforge_nb.core.jsonl import each_connection, entries, parse
-from mockforge_nb.core.log import FORWARDED, REPLAYED
+from mockforge_nb.core.log import CHANGED, DROPPED, FORWARDED, REPLAYED
 from mockforge_nb.core.message import TEXT
 from mockforge_nb.core.plan import Plan, Relay, Replay, Shared, Upstream
 from mockforge_nb.core.program import Program
+from mockforge_nb.core.rules import Call
 
 from .playbook import Playbook, of
 
@@ -53,9 +54,10 @@ def cassette(lines: list[dict[str, Any]], **options: Any) -> Cassette:
     text = "\n".join(map(json.dumps, [HEAD, *lines]))
     key = options.get("match") if callable(options.get("match")) else None
     connections = each_connection(entries(text, []), "feed.jsonl", [])
-    tapes = [tape_of(index, one.recorded, one.steps, "feed.jsonl", key) for index, one in enumerate(connections)]
+    carry = options.get("carry", ())
     if "ignore" in options:
         options["comparison"] = Comparison(options.pop("how", "equal"), paths(options.pop("ignore"), "ignore"))
+    tapes = [tape_of(index, one.recorded, one.steps, "feed.jsonl", key, carry) for index, one in enumerate(connections)]
     return Cassette("feed.jsonl", tuple(tapes), **options)
 
 
@@ -85,13 +87,44 @@ def test_what_followed_a_message_follows_it_now_after_the_recorded_time() -> Non
     assert misses(playbook) == []
 
 
-def test_who_speaks_sooner_than_was_recorded_hears_all_in_its_order_at_once() -> None:
-    playbook = book(cassette(TALK)).receive('{"op":"subscribe","id":2}')
-    playbook.until(0.06)
-    playbook.receive('{"op":"login","id":1}').until(0.06)
-    assert [json.loads(text).get("tick") for text in playbook.texts()[1:]] == [None, 1, 2]
-    playbook.until(1)
-    assert playbook.sent[-1] == (160, '{"ok":true,"id":1}')
+def test_who_speaks_sooner_than_was_recorded_hears_what_came_before_that_at_once() -> None:
+    lines = recorded(hear(0, "a"), *(say(n * 1000, f"a{n}") for n in range(5)), hear(9000, "b"), say(9000, "b0"))
+    playbook = book(cassette(lines)).receive("a").until(1.5).receive("b").until(1.5)
+    assert playbook.sent == [(0, "a0"), (1000, "a1"), *((1500, text) for text in ("a2", "a3", "a4", "b0"))]
+    # What comes behind that keeps its time.
+    other = (
+        book(cassette(TALK)).receive('{"op":"subscribe","id":2}').until(0.06).receive('{"op":"login","id":1}').until(9)
+    )
+    assert [at for at, _ in other.sent] == [0, 50, 100, 160, 1100]
+
+
+def test_a_reply_belongs_to_the_message_whose_id_it_has() -> None:
+    (path,) = paths(["$.id"], "test")
+    asked = [hear(n, {"id": n, "q": n}) for n in range(3)]
+    told = [say(100 + n, {"id": n, "part": part}) for part in range(2) for n in range(3)]
+    for line in told:
+        line["ts"] += 1000 * line["json"]["part"]
+    played = cassette(recorded(*asked, *told), ignore=["$.id"], carry=((path, path),))
+    playbook = book(played).receive('{"id":"x","q":1}').until(0.5)
+    assert playbook.texts() == ['{"id":"x","part":0}']
+    playbook.receive('{"id":"y","q":0}').until(5)
+    assert playbook.texts()[1:] == ['{"id":"y","part":0}', '{"id":"x","part":1}', '{"id":"y","part":1}']
+
+
+def test_a_transform_holds_for_what_is_played_too() -> None:
+    played = cassette(recorded(hear(0, "A"), say(0, "b"), say(5, "c")))
+    relay = Relay(
+        Upstream(lambda who: "ws://x.example"),
+        into=Call(lambda message: message.text.upper(), 1),
+        out=Call(lambda message: None if message.text == "c" else f"<{message.text}>", 1),
+        cassette=played,
+    )
+    shared = Shared()
+    playbook = Playbook(Plan(relay), shared=shared).open(Opened(played.claim("/ws", shared.played)))
+    playbook.receive("a").until(1)
+    sent = [send for send in playbook.rows if isinstance(send, Send)]
+    assert [(send.payload, send.relay, send.step) for send in sent] == [(b"<b>", CHANGED, 1), (b"c", DROPPED, 2)]
+    assert misses(playbook) == []
 
 
 def test_speed_divides_the_times_and_max_leaves_none() -> None:
@@ -232,8 +265,11 @@ def test_each_connection_has_its_own_tape_and_may_take_from_the_others() -> None
 def test_what_is_new_goes_to_the_upstream_which_hears_nothing_else() -> None:
     playbook = book(cassette(TALK, live=True)).receive('{"op":"login","id":1}', "new")
     assert len(of(playbook.commands, Dial)) == 1
+    assert [each.text for each in of(playbook.commands, Dial)[0].greeted] == ["welcome"]
+    assert of(playbook.commands, Forward) == []  # it is not there yet
     playbook.tell(Joined()).tell(Spoke([(TEXT, [b"live"])])).receive("newer").until(1)
     assert playbook.texts() == ["welcome", "live", '{"ok":true,"id":1}']
+    assert [each.runs for each in of(playbook.commands, Forward)] == [[(TEXT, [b"new"])], [(TEXT, [b"newer"])]]
     came = [(one.message.payload.decode(), one.message.relay) for one in of(playbook.commands, Came)]
     assert came == [('{"op":"login","id":1}', REPLAYED), ("new", FORWARDED), ("newer", FORWARDED)]
     assert len(of(playbook.commands, Dial)) == 1

@@ -254,23 +254,62 @@ def test_the_recorded_subprotocol_is_selected_again(ws_mock: WsMock, tmp_path: P
         assert list(server.connections.df["subprotocol"].fillna("")) == ["chat", "", ""]
 
 
-def test_rules_come_first_transforms_stay_out_and_the_network_holds(ws_mock: WsMock, tmp_path: Path) -> None:
+def test_rules_transforms_and_the_network_are_those_of_a_proxy(ws_mock: WsMock, tmp_path: Path) -> None:
     path = tmp_path / "feed.jsonl"
-    path.write_text('{"dir": "in", "text": "x", "match": "exact"}\n{"text": "y"}\n')
+    path.write_text('{"dir": "in", "text": "X", "match": "exact"}\n{"text": "y"}\n')
 
-    def never(message: Message) -> object:
-        raise AssertionError("what is replayed was changed when it was recorded")
+    async def louder(message: Message) -> str:
+        return str(message.text).upper()
 
-    mock = Mock().proxy(NOBODY, record=path, record_mode="none", transform=never, only="^[xz]$")
+    mock = Mock().proxy(NOBODY, record=path, record_mode="none", transform=louder, only="^[xz]$")
     server = ws_mock(mock.when("^rule$", "ruled").otherwise("other").latency(5))
     with server.client() as client:
-        for said, heard in (("rule", "ruled"), ("elsewhere", "other"), ("x", "y")):
+        for said, heard in (("rule", "ruled"), ("elsewhere", "other"), ("x", "Y")):
             client.send(said)
             assert client.recv(PATIENCE) == heard
         assert client.connection.ping().wait(PATIENCE)
-    df = server.traffic.select(direction="out", opcode="text").df
-    assert list(df["relay"]) == ["answered", "answered", "replayed"]
-    assert list(df["delay_ms"]) == [5, 5, 5]
+    df = server.traffic.select(opcode="text").df
+    assert list(df["relay"]) == ["answered", "answered", "answered", "answered", "changed", "changed"]
+    assert list(df.loc[df["direction"] == "out", "delay_ms"]) == [5, 5, 5]
+
+
+def test_the_second_run_is_as_the_first(ws_mock: WsMock, tmp_path: Path) -> None:
+    path = tmp_path / "feed.jsonl"
+
+    async def counts(ws: Any) -> None:
+        async for message in ws:
+            for n in range(20):
+                await ws.send(f"{message} {n}")
+
+    real = with_websockets(counts)
+    mock = Mock().seed(3).proxy(real.url, record=path, record_mode="once", transform={"out": lambda m: f"<{m.text}>"})
+    mock = mock.when("^rule$", "ruled").fault("drop", probability=0.5).fault("duplicate", probability=0.3)
+    heard = []
+    for run in range(2):
+        server = ws_mock(mock)
+        with server.client() as client:
+            for said in ("rule", "a", "b"):
+                client.send(said)
+            heard.append(client.drain())
+        server.stop()
+        if not run:
+            real.stop()
+    assert heard[0] == heard[1] != []
+    # It holds what the real server was told and said, and nothing of what was made of that.
+    assert {line["text"] for line in lines(path) if line.get("dir") == "in"} == {"a", "b"}
+    assert {line["text"] for line in lines(path) if "text" in line and line.get("dir") != "in"} == {
+        f"{said} {n}" for said in "ab" for n in range(20)
+    }
+
+
+def test_two_servers_do_not_record_to_one_file(ws_mock: WsMock, started: Started, tmp_path: Path) -> None:
+    real = started(with_websockets(answering))
+    mock = Mock().proxy(real.url, record=tmp_path / "feed.jsonl")
+    server = ws_mock(mock)
+    with pytest.raises(RecordingError, match="is being recorded by another server of this process; stop that first"):
+        mock.serve(port=0)
+    server.stop()
+    ws_mock(mock)
 
 
 def test_times_and_ids_are_those_of_now(ws_mock: WsMock, tmp_path: Path) -> None:
