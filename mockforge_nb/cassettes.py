@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 from collections.abc import Mapping
@@ -77,7 +78,7 @@ class Proxied:
                 raise OptionError("proxy(record=)", self.path, problem)
             return self.relay, (kept,)
         live = self.mode == "new_episodes"
-        cassette = replace(self.cassette, name=self.path, tapes=tapes, live=live)
+        cassette = replace(self.cassette, name=self.path, tapes=tapes, live=live, redact=self.redact)
         self._check(cassette)
         return replace(self.relay, cassette=cassette), (replace(kept, append=True),) if live else ()
 
@@ -159,6 +160,8 @@ def proxied(arguments: Mapping[str, Any]) -> Proxied:
         cassette = None
     if record is None:
         return Proxied(live, subprotocol=subprotocol)
+    if not isinstance(record, (str, os.PathLike)):
+        raise OptionError("proxy(record=)", record, "is no path of a file")
     path = os.fspath(record)
     problem = suffix_problem(path)
     if problem and mode in ("all", "new_episodes"):
@@ -179,7 +182,7 @@ def _fallback(source: object) -> Script:
 def _cassette(said: Mapping[str, Any]) -> Cassette:
     """Return a cassette without tapes that is played as it is said."""
     match, speed, carry, repeats = (said[name] for name in ("match", "speed", "carry", "allow_playback_repeats"))
-    if not callable(match) and match not in MATCHES:
+    if inspect.iscoroutinefunction(match) or (not callable(match) and match not in MATCHES):
         raise OptionError("proxy(match=)", match, valid=(*MATCHES, "a function of the message"))
     if not isinstance(repeats, bool):
         raise OptionError("proxy(allow_playback_repeats=)", repeats, "is neither True nor False")

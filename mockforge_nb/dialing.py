@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from .core.recorded import shown_url
 from .errors import OptionError
 
 _HEADER: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -28,13 +29,13 @@ def url_of(url: object, where: str, valid: str = VALID_URL) -> str:
         parts = urlsplit(url)
         parts.port  # noqa: B018  # raises if it is none
     except ValueError as error:
-        raise OptionError(where, url, f"is no URL: {error}", valid) from None
+        raise OptionError(where, "…", f"is no URL: {error}", valid) from None  # it may hold a password
     if parts.scheme not in ("ws", "wss"):
         meant = {"http": "ws", "https": "wss"}.get(parts.scheme)
-        hint = f"valid: {meant}://{url.partition('://')[2]}" if meant else valid
-        raise OptionError(where, url, "is no URL of a WebSocket server", hint)
+        hint = f"valid: {meant}://{shown_url(url).partition('://')[2]}" if meant else valid
+        raise OptionError(where, shown_url(url), "is no URL of a WebSocket server", hint)
     if not parts.hostname or parts.fragment:
-        raise OptionError(where, url, "has no host" if not parts.hostname else "has a fragment", valid)
+        raise OptionError(where, shown_url(url), "has no host" if not parts.hostname else "has a fragment", valid)
     return url
 
 
@@ -53,7 +54,8 @@ def headers_of(headers: object, where: str, *, removable: bool = True) -> tuple[
         return ()
     out = "; None takes a header out" if removable else ""
     if not isinstance(headers, Mapping):
-        raise OptionError(where, headers, f"is no dict of header names and their values{out}")
+        what = type(headers).__name__
+        raise OptionError(where, what, f"is no dict of header names and their values{out}")
     for name, value in headers.items():
         if not isinstance(name, str) or not _HEADER.fullmatch(name):
             raise OptionError(where, name, "is no name of a header")
@@ -63,7 +65,7 @@ def headers_of(headers: object, where: str, *, removable: bool = True) -> tuple[
             continue
         if not isinstance(value, str) or any(mark in value for mark in "\r\n\0"):
             valid = "valid: a text, or None" if removable else "valid: a text"
-            raise OptionError(where, value, f"is no value of the header {name!r}", valid)
+            raise OptionError(where, "***", f"is no value of the header {name!r}", valid)
     return tuple(headers.items())
 
 

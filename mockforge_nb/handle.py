@@ -305,7 +305,8 @@ class Server(NetworkWords[Live]):
         """Raise the first thing that went wrong by the author's doing; the others are its notes.
 
         Args:
-            strict: Whether it is also wrong that nobody took a message, or that a rule took none.
+            strict: Whether it is also wrong that nobody took a message, that a rule took none, or that what a cassette
+                has of its client was not said.
         """
         failed = self._all_errors()
         self._told = [each.error for each in failed]
@@ -437,7 +438,7 @@ def start(
 
 
 def unused(listener: Listener) -> list[AuthorError]:
-    """Return what is wrong with a mock of which all was to be used: messages that nobody took, rules that took none."""
+    """Return what nobody took, and what was not used, of a mock of which all was to be."""
     count, kept = listener.not_taken_count, listener.not_taken
     found = [AuthorError(ExpectationError(f"nobody took {message!r}"), message.connection) for message in kept]
     if count > len(kept):
@@ -447,6 +448,10 @@ def unused(listener: Listener) -> list[AuthorError]:
             if not route.shared.taken.counts.get(index):
                 error = ExpectationError(f"the rule {rule.title} at {route.path.text} took no message")
                 found.append(AuthorError(error, rule=index))
+        behaviour = route.plan.behaviour
+        if isinstance(behaviour, Relay) and behaviour.cassette is not None:
+            left = behaviour.cassette.left_over(route.shared.played)
+            found += [] if left is None else [AuthorError(left)]
     return found
 
 

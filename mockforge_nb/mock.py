@@ -194,14 +194,17 @@ class Mock(NetworkWords["Mock"]):
             upstream: The URL, ``ws://`` or ``wss://``, which may name parameters of the path
                 (``wss://feed.example.com/{symbol}``); or a function, plain or ``async``, of the request (its path,
                 params, query and headers) that returns one, or None: that connection is not relayed.
-            record: A file that all is recorded to, as in `record`; with the next argument a cassette.
+            record: A file that is recorded to what the real server was told and said (`Mock.record` has what the client
+                said and heard); with the next argument a cassette, which stands in that server's place: whatever else
+                the mock does with messages, it does each time.
             record_mode: ``"all"``: always live, and recorded anew. ``"once"``: live and recorded if nothing is in the
                 file yet; from then on the file answers, and the upstream is not needed. ``"new_episodes"``: the file
                 answers what it has, the upstream everything else, which is added to it. The upstream hears nothing
                 but that, and is not heard when it greets a client whom the file has greeted.
                 ``"none"``: the file answers. A message that it does not have is an error for ``server.check()``,
                 which names the nearest one, and closes the connection with 1011; a connection that it does not have
-                is refused with 502. Other tools' recordings (``.har``, …) are taken where nothing is written.
+                is refused with 502; connections at a path take those that were recorded there, in their order. Other
+                tools' recordings (``.har``, …) are taken where nothing is written.
             redact: What of it is not recorded, as in `record`.
             match: Which recorded message a client's is taken for, so that what followed it follows now: one that is
                 ``"equal"`` (JSON by its values), ``"json"``: of which it has at least all, the one in its place

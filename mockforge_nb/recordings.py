@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +28,15 @@ def suffix_problem(path: str | os.PathLike[str]) -> str:
     )
 
 
-def lines_of(frame: pd.DataFrame, records: Mapping[int, ConnectionRecord]) -> list[dict[str, Any]]:
+def lines_of(
+    frame: pd.DataFrame, records: Mapping[int, ConnectionRecord], redact: Sequence[Any] = ()
+) -> list[dict[str, Any]]:
     """Return the lines of a recording of some traffic.
 
     Args:
         frame: Rows of the traffic.
         records: What is known of each connection.
+        redact: JSONPaths (compiled) of what is left out.
 
     Raises:
         RecordingError: Payloads have left memory (`limits(log_bytes=)`), so that there would be holes.
@@ -48,7 +51,7 @@ def lines_of(frame: pd.DataFrame, records: Mapping[int, ConnectionRecord]) -> li
             f"{holes:,} messages have left memory: raise limits(log_bytes=), or record(path) while it happens"
         )
     lines: list[dict[str, Any]] = []
-    recording = Lines()
+    recording = Lines(redact)
     known: set[int] = set()
     for row in wanted.to_dict("records"):
         if lost(row["fault"] if isinstance(row["fault"], str) else None):

@@ -478,7 +478,8 @@ class Script(ByHand):
         header, lines = self._lines()
         if header and where.suffix.lower() == ".csv":
             raise ScriptError(self._name, 'a .csv has no line that says timing="delay"; save it as .jsonl or .parquet')
-        write(where, header, lines, shared=True)
+        # What was said to a real server may be as secret as the recording was.
+        write(where, header, lines, shared=not self.recorded.connection)
 
     def text(self) -> str:
         """Return what `save` writes.

@@ -105,16 +105,18 @@ def _from_lines(read: Read, name: str, timing: object, connection: object, url: 
 
 def _at_url(entries: Sequence[tuple[int, Any]], name: str, url: object, connection: object) -> int:
     """Return the number of the connection with a URL, or one that has `url` in it."""
-    if not isinstance(url, str) or connection is not None:
-        problem = "is no text" if connection is None else "and connection= say the same twice"
+    if not isinstance(url, str) or not url or connection is not None:
+        problem = "is no URL, nor a part of one" if connection is None else "and connection= say the same twice"
         raise OptionError("load(url=)", url, problem)
     spoke = {entry.get("connection") for _, entry in entries if isinstance(entry, dict) and not is_head(entry)}
     heads = [recorded_of(entry, {}, line, []) for line, entry in entries if is_head(entry)]
     urls = {each.connection: each.url for each in heads if each.url and each.connection in spoke}
     if not urls:
         raise OptionError("load(url=)", url, f"goes with a recording that has URLs, and {name} has none")
-    found = [number for number, one in urls.items() if one == url]
-    found = found or [number for number, one in urls.items() if url in one]
+    # Some tools write http for ws.
+    spoken = {number: one.replace("http", "ws", 1) if one.startswith("http") else one for number, one in urls.items()}
+    found = [number for number, one in urls.items() if url in (one, spoken[number])]
+    found = found or [number for number, one in urls.items() if url in one or url in spoken[number]]
     if not found:
         known = ", ".join(dict.fromkeys(map(shown_url, urls.values())))
         raise OptionError("load(url=)", url, f"is no URL of {name}", f"it has {known}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
+from .core.compare import paths
 from .core.log import Log
 from .core.recording import header, rfc3339, written
 from .core.units import number, seconds
@@ -116,11 +117,12 @@ class Traffic:
             where.append(_Where.of_time(end, "select(end=)", "<"))
         return Traffic(self._log, rows=self._rows, where=tuple(where))
 
-    def script(self, connection: int | None = None) -> Script:
+    def script(self, connection: int | None = None, *, redact: Sequence[str] = ()) -> Script:
         """Return what one connection said and heard as a script, which may be edited, saved and played.
 
         Args:
             connection: Its number; the first of this traffic unless given.
+            redact: JSONPaths of what is not to be in it, as in `Mock.record`.
 
         Raises:
             OptionError: There is no such connection in it, or it said and heard nothing.
@@ -133,16 +135,20 @@ class Traffic:
         wanted = connection if connection is not None else numbers[0] if numbers else None
         if wanted not in numbers:
             raise OptionError("script(connection=)", connection, "is not in this traffic", f"it has {numbers}")
-        first, lines = self._recording(frame[frame["connection"] == wanted])
+        first, lines = self._recording(frame[frame["connection"] == wanted], paths(redact, "script(redact=)"))
         if not lines:
             raise OptionError("script(connection=)", wanted, "said and heard nothing")
         return Script.parse("".join(map(written, [first, *lines])), f"<connection {wanted}>")
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, redact: Sequence[str] = ()) -> None:
         """Write the messages to a replay file, in which each line has its connection's number.
 
         Only its owner may read the file. A ``.parquet`` or ``.csv`` file has a row in place of each line; a ``.har``
-        is what Chrome's network panel imports.
+        is what Chrome's network panel imports. What is there is overwritten.
+
+        Args:
+            path: The file.
+            redact: JSONPaths of what is not written, as in `Mock.record`.
 
         Raises:
             OptionError: The path ends in none of these, nor in ``.jsonl`` or ``.ndjson``.
@@ -153,14 +159,14 @@ class Traffic:
         where = Path(path)
         if where.suffix.lower() not in WRITTEN:
             raise OptionError("save()", str(path), f"does not end in {', '.join(WRITTEN[:-1])} or {WRITTEN[-1]}")
-        write(where, *self._recording(self.df))
+        write(where, *self._recording(self.df, paths(redact, "save(redact=)")))
 
-    def _recording(self, frame: pd.DataFrame) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def _recording(self, frame: pd.DataFrame, redact: Sequence[Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Return the header line and the lines of a recording."""
         from .recordings import lines_of
 
         records = {each.number: each for each in self._log.connections}
-        return header(self._log.url, rfc3339(self._log.started_ns), "traffic"), lines_of(frame, records)
+        return header(self._log.url, rfc3339(self._log.started_ns), "traffic"), lines_of(frame, records, redact)
 
     def clear(self) -> None:
         """Drop all rows; the connections stay, with their counts.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .core.closecodes import check_close
 from .core.events import Injected
 from .core.message import encoded
+from .core.recorded import shown_url
 from .errors import ConnectionClosedError
 
 if TYPE_CHECKING:
@@ -69,4 +70,4 @@ class Upstream:
         self._server.call(close)
 
     def __repr__(self) -> str:
-        return f"<Upstream {self.url}, {'open' if self.open else 'closed'}>"
+        return f"<Upstream {shown_url(self.url)}, {'open' if self.open else 'closed'}>"

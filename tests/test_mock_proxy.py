@@ -15,6 +15,10 @@ from mockforge_nb.ws import WsProxyConfig
 URL = "wss://feed.example.com/v1"
 
 
+async def unmatched(message: object) -> object:
+    return message
+
+
 CASSETTE = {"record": "a.jsonl", "record_mode": "once"}
 
 
@@ -68,6 +72,10 @@ def test_what_is_no_upstream(upstream: Any, parts: tuple[str, ...]) -> None:
         ({"record": "feed.txt"}, ("proxy(record=)", "does not end in .jsonl")),
         ({"record": "feed.har", "record_mode": "new_episodes"}, ("proxy(record=)", "does not end in .jsonl")),
         ({"record": "feed.jsonl", "redact": "$.a"}, ("proxy(redact=)",)),
+        ({"record": 5}, ("proxy(record=)", "is no path of a file")),
+        ({**CASSETTE, "match": unmatched}, ("proxy(match=)", "a function of the message")),
+        ({**CASSETTE, "ignore": {"$.a": 1}}, ("is no list of JSONPaths",)),
+        ({**CASSETTE, "ignore": [5]}, ("5 is no JSONPath; valid: a text",)),
         ({"record_mode": "once"}, ("proxy(record_mode=)", "give record=, too")),
         ({"record": "a.jsonl", "record_mode": "onec"}, ("did you mean 'once'?", "'new_episodes'")),
         ({"record": "a.jsonl", "speed": 2}, ("proxy(speed=)", 'record_mode="once"')),
@@ -127,6 +135,20 @@ def test_no_secret_is_shown() -> None:
     assert "proxy('wss://a.example/x', headers={'Authorization': '***', 'B': None})" in repr(mock)
     assert "s3cret" not in shown
     assert "lovelace" not in shown
+
+
+@pytest.mark.parametrize(
+    "url", ["htp://ada:s3cret@h/?t=s3cret", "ws://ada:s3cret@h:99999/?t=s3cret", "ws://ada:s3cret@h/#x"]
+)
+def test_no_secret_is_in_an_error(url: str) -> None:
+    for call in (lambda: Mock().proxy(url), lambda: Script().send("a").play_against(url)):
+        with pytest.raises(OptionError) as caught:
+            call()
+        assert "s3cret" not in str(caught.value)
+    for headers in ({"A": "s3cret\r\n"}, {"A": b"s3cret"}, [("A", "s3cret")]):
+        with pytest.raises(OptionError) as caught:
+            Mock().proxy(URL, headers=headers)  # type: ignore[arg-type]  # wrong, as is to be told
+        assert "s3cret" not in str(caught.value)
 
 
 def test_whom_to_trust_may_be_said_in_four_ways(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pickle
@@ -134,6 +135,31 @@ def test_messages_that_left_memory_are_not_left_out_silently(tmp_path: Path) -> 
     assert not (tmp_path / "x.jsonl").exists()
 
 
+def test_what_is_to_be_hidden_is_hidden_wherever_it_stands(ws_mock: WsMock, tmp_path: Path) -> None:
+    path = tmp_path / "feed.jsonl"
+    server = ws_mock(Mock().echo().record(path, redact=["$..token"]))
+    with server.client() as client:
+        for said in ({"token": "s3cret", "n": 1}, b'{"token": "s3cret", "n": 2}', b"\xff"):
+            client.send(said)
+            client.recv(PATIENCE)
+    server.traffic.save(tmp_path / "saved.csv", redact=["$..token"])
+    script = server.traffic.script(redact=["$..token"])
+    script.save(tmp_path / "script.jsonl")
+    server.stop()
+    secret = base64.b64encode(b'"s3cret"')[:8]
+    for file in (path, tmp_path / "saved.csv", tmp_path / "script.jsonl"):
+        data = file.read_bytes()
+        assert b"s3cret" not in data
+        assert secret not in data
+        assert stat.S_IMODE(os.stat(file).st_mode) == 0o600
+        assert [json.loads(step.payload.literal())["n"] for step in list(Script.load(file))[:4] if step.payload] == [
+            1,
+            1,
+            2,
+            2,
+        ]
+
+
 def test_what_a_fault_lost_is_not_in_a_recording_and_what_it_changed_is(ws_mock: WsMock, tmp_path: Path) -> None:
     path = tmp_path / "feed.jsonl"
     mock = Mock().replay(["a", "b", "c"], rate=100, then="close").fault("drop", only="b")
@@ -262,6 +288,14 @@ def test_a_parquet_recording_that_was_cut_off_has_its_lines_beside_it(tmp_path: 
     with Mock().replay(["b"], then="close").record(path).serve(port=0) as server, server.client() as client:
         client.drain()
     assert [step.payload.value for step in Script.load(path).steps if step.payload is not None] == ["b"]
+
+
+def test_a_script_of_one_s_own_is_never_overwritten(tmp_path: Path) -> None:
+    for path in (tmp_path / "mine.parquet", tmp_path / "mine.jsonl"):
+        Script().send("by hand").save(path)
+        with pytest.raises(RecordingError, match="is there and is no recording"):
+            Mock().record(path).serve(port=0)
+        assert len(Script.load(path)) == 1
 
 
 def test_a_table_of_one_s_own_is_never_overwritten(tmp_path: Path) -> None:

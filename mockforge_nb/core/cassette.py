@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from mockforge_nb.errors import NotRecordedError, Problem, ScriptError
+from mockforge_nb.errors import ExpectationError, NotRecordedError, Problem, ScriptError
 
 from .compare import Comparison, at, found
 from .line import shown
@@ -14,7 +14,7 @@ from .message import NOT_JSON, TEXT, Message, to_json
 from .pattern import Pattern
 from .program import Program, Step
 from .recorded import Recorded
-from .recording import REDACTED
+from .recording import REDACTED, without
 
 Key: TypeAlias = Callable[[Message], Any]
 
@@ -105,6 +105,7 @@ class Cassette:
         repeats: Whether what was played may be played again.
         speed: What the recorded times are divided by.
         live: Whether what was not recorded goes to the upstream.
+        redact: The compiled JSONPaths of what no error shows.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Cassette:
     repeats: bool = False
     speed: float = 1.0
     live: bool = False
+    redact: tuple[Any, ...] = ()
 
     def claim(self, path: str, played: Played) -> Tape | None:
         """Return the tape of the next connection at a path; None: there is none any more."""
@@ -135,10 +137,23 @@ class Cassette:
         """Return the error of a connection that was not recorded."""
         count, there = played.claimed.get(path, 0), len(self._at(path))
         paths = ", ".join(dict.fromkeys(tape.recorded.path or "?" for tape in self.tapes))
-        has = f"it has {there} there" if there else f"it has connections at {paths}"
+        has = f"it has {there} there" if there else f"it has connections at {paths}: serve it at one of these paths"
         return NotRecordedError(
             self.name, f"connection {count} at {path} was not recorded; {has}", ways=self._ways(again=bool(there))
         )
+
+    def left_over(self, played: Played) -> ExpectationError | None:
+        """Return the error of what was recorded of clients and not said now; None: all of it was."""
+        left = [
+            one.message
+            for tape in self.tapes
+            for index, one in enumerate(tape.exchanges)
+            if one.message is not None and not played.counts.get((tape.number, index))
+        ]
+        if not left:
+            return None
+        shown = ", ".join(map(repr, left[:3])) + (", …" if len(left) > 3 else "")
+        return ExpectationError(f"{self.name}: {len(left)} recorded messages were not said: {shown}")
 
     def _ways(self, *, again: bool = False) -> str:
         """Return the ways out of a miss."""
@@ -206,6 +221,7 @@ class Cassette:
             if each.message is not None
         ]
         exchanges.sort(key=lambda each: (played.counts.get(each[:2], 0) > 0, each[0] != tape.number))
+        message = without(message, self.redact)
         said = f"the client said {message!r}, which was not recorded"
         exchanges = exchanges[:MOST_NEAR]
         if not exchanges:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from mockforge_nb.errors import OptionError
 
-from .message import NOT_JSON, TEXT, Message
+from .message import NOT_JSON, TEXT, Message, to_json
 from .recording import REDACTED
 
 How: TypeAlias = Literal["equal", "json", "types"]
@@ -119,10 +119,12 @@ def paths(given: object, where: str) -> tuple[Any, ...]:
     from jsonpath import compile as compile_path
     from jsonpath.exceptions import JSONPathError
 
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise OptionError(where, given, "is no list of JSONPaths", "such as ['$..password']")
+    if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
+        raise OptionError(where, given, "is no list of JSONPaths", "such as ['$.id', '$..password']")
     made = []
     for each in given:
+        if not isinstance(each, str):
+            raise OptionError(where, each, "is no JSONPath", "valid: a text such as '$.id'")
         try:
             made.append(compile_path(each))
         except (JSONPathError, TypeError, AttributeError) as error:
@@ -168,6 +170,31 @@ def replaced(value: Any, parts: Sequence[str | int], new: Any) -> Any:
     copy = value.copy()
     copy[first] = replaced(value[first], rest, new)
     return copy
+
+
+def masked(recorded: Message, got: Message) -> Message:
+    """Return a message with that hidden which a recording hid, for who shows it."""
+    want, value = recorded.parsed(), got.parsed()
+    if want is NOT_JSON or value is NOT_JSON:
+        return recorded if recorded.payload == REDACTED.encode() else got
+    made = value
+    for parts in hidden(want):
+        if at(made, parts) is not NOTHING:
+            made = replaced(made, parts, REDACTED)
+    return got if made is value else Message(to_json(made).encode(), got.opcode)
+
+
+def hidden(value: Any, parts: Parts = ()) -> Iterator[Parts]:
+    """Return where the hidden parts of a JSON value are."""
+    inner: Iterator[tuple[str | int, Any]] = iter(())
+    if value == REDACTED:
+        yield parts
+    elif isinstance(value, dict):
+        inner = iter(value.items())
+    elif isinstance(value, list):
+        inner = iter(enumerate(value))
+    for key, one in inner:
+        yield from hidden(one, (*parts, key))
 
 
 def written(parts: Sequence[str | int]) -> str:

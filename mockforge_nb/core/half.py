@@ -8,7 +8,8 @@ from typing import Any, Final, TypeAlias
 
 from mockforge_nb.errors import Problem, ScriptError
 
-from .compare import Comparison, Difference, Parts, found
+from .compare import Comparison, Difference, found
+from .compare import hidden as hidden_parts
 from .message import NOT_JSON, TEXT, Message, to_json
 from .program import Payload, Program, Step
 from .recording import REDACTED
@@ -247,27 +248,14 @@ def is_hidden(message: Message, carried: tuple[tuple[Any, Any], ...], before: Se
         if any(_says_hidden(act, source) for act in before)
         for parts in found((target,), value)
     }
-    return any(parts not in filled for parts in _hidden(value, ()))
+    return any(parts not in filled for parts in hidden_parts(value))
 
 
 def _says_hidden(act: Act, source: Any) -> bool:
     if not isinstance(act, Awaited) or act.message.parsed() is NOT_JSON:
         return False
     value = act.message.parsed()
-    return any(parts in {*_hidden(value, ())} for parts in found((source,), value))
-
-
-def _hidden(value: Any, parts: Parts) -> Iterator[Parts]:
-    """Return where the hidden parts of a JSON value are."""
-    inner: Iterator[tuple[str | int, Any]] = iter(())
-    if value == REDACTED:
-        yield parts
-    elif isinstance(value, dict):
-        inner = iter(value.items())
-    elif isinstance(value, list):
-        inner = iter(enumerate(value))
-    for key, one in inner:
-        yield from _hidden(one, (*parts, key))
+    return any(parts in {*hidden_parts(value)} for parts in found((source,), value))
 
 
 def end_text(code: int, reason: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from .jsonl import HEADER_VERSION
 from .log import IN
-from .message import ABORT, BINARY, CLOSE, TEXT, to_json
+from .message import ABORT, BINARY, CLOSE, TEXT, Message, to_json
 from .record import ConnectionRecord
 from .recorded import Recorded
 
@@ -118,6 +118,14 @@ def line_of(
     return keys | {"error": True} if opcode == ABORT else None
 
 
+def without(message: Message, redact: Sequence[Any]) -> Message:
+    """Return a message with what must not be recorded hidden, for who shows it."""
+    keys = _payload(message.opcode, message.payload, redact)[0] if redact else {}
+    if "json" in keys:
+        return Message(to_json(keys["json"]).encode(), message.opcode)
+    return Message(keys["text"].encode(), message.opcode) if "text" in keys else message
+
+
 def _payload(opcode: int, payload: bytes, redact: Sequence[Any]) -> tuple[dict[str, Any], bool, bool]:
     """Return a payload so that it is sent again as it was and people can read it.
 
@@ -128,7 +136,9 @@ def _payload(opcode: int, payload: bytes, redact: Sequence[Any]) -> tuple[dict[s
     except UnicodeDecodeError:
         opcode = BINARY
     if opcode == BINARY:
-        return {"binary": base64.b64encode(payload).decode()}, False, False
+        hidden_json = _binary_json(payload, redact) if redact else None
+        made = payload if hidden_json is None else hidden_json
+        return {"binary": base64.b64encode(made).decode()}, hidden_json is not None, False
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -142,6 +152,16 @@ def _payload(opcode: int, payload: bytes, redact: Sequence[Any]) -> tuple[dict[s
     if structured and (hidden or _same(value, text)):
         return {"json": value}, hidden, True
     return {"text": REDACTED if hidden else text}, hidden, structured
+
+
+def _binary_json(payload: bytes, redact: Sequence[Any]) -> bytes | None:
+    """Return a binary message that is JSON with parts of it hidden; None: nothing in it is to be."""
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        return None
+    keys, hidden, _ = _payload(TEXT, text.encode(), redact)
+    return None if not hidden else (to_json(keys["json"]) if "json" in keys else str(keys["text"])).encode()
 
 
 def _same(value: Any, text: str) -> bool:

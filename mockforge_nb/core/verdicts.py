@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from .alignment import AHEAD, Pair, in_any_order, in_order
-from .compare import NOTHING, Comparison, Difference
+from .compare import NOTHING, Comparison, Difference, masked
 from .half import Awaited, Ended, Half, Said, end_text
 from .message import Message
 from .sketch import NO_FACTS, Index, Sketch, sketch
@@ -204,14 +204,14 @@ class Judge:
             return [Verdict("unsent", "in", **about, differences=(why,), failed=self.expect)]
         if sent.message is None:
             return [Verdict("skipped", "in", **about, elapsed=sent.elapsed)]
-        return [Verdict("sent", "in", **about, elapsed=sent.elapsed, got=sent.message.plain)]
+        return [Verdict("sent", "in", **about, elapsed=sent.elapsed, got=masked(act.message, sent.message).plain)]
 
     def _heard(self, act: Awaited, got: Got | None) -> Verdict:
         about: dict[str, Any] = {"step": act.step, "line": act.line, "ts_ms": act.at, "recorded": act.message.plain}
         if got is None or got.message is None:
             return Verdict("missing", "out", **about, failed=True)
         differences = tuple(map(str, self._of(act, got.message)))
-        about |= {"elapsed": got.elapsed, "got": got.message.plain}
+        about |= {"elapsed": got.elapsed, "got": masked(act.message, got.message).plain}
         if differences:
             return Verdict("differs", "out", **about, differences=differences, failed=True)
         return Verdict("ok", "out", **about)

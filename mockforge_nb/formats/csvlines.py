@@ -91,6 +91,9 @@ def _table(data: bytes, path: Path) -> Any:
     from pyarrow import csv
 
     columns = names(path)
+    twice = next((name for index, name in enumerate(columns) if name in columns[:index]), None)
+    if twice is not None:
+        raise ScriptError(str(path), f"two columns are called {twice!r}")
     return csv.read_csv(
         io.BytesIO(data),
         parse_options=csv.ParseOptions(delimiter=MARKS[path.suffix.lower()], newlines_in_values=True),

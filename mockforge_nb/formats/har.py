@@ -9,7 +9,8 @@ import base64
 import binascii
 import codecs
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -167,11 +168,10 @@ class _Connection:
         request, response = entry.get("request"), entry.get("response")
         url = request.get("url") if isinstance(request, dict) else ""
         url = url if isinstance(url, str) else ""
-        began = time_of(entry.get("startedDateTime"))
         known = [each.time for each in messages if isinstance(each.time, int)]
-        opened = began if began is not None else known[0] if known else None
-        if not messages:
-            return
+        opened = _began(entry.get("startedDateTime"), known)
+        if all(each.opcode == ABORT for each in messages):
+            return  # it was refused, or nothing was said
         yield Recorded(
             connection=self._number,
             opened="" if opened is None or not 0 <= opened < 2**63 else rfc3339(opened),
@@ -192,6 +192,15 @@ class _Connection:
             line = recording.line(ts, self._number, each.way, each.opcode, each.payload, close)
             if line is not None:
                 yield line
+
+
+def _began(started: object, known: Sequence[int]) -> int | None:
+    """Return when a connection was opened (UTC ns); None: that is not known."""
+    began = time_of(started)
+    first = known[0] if known else None
+    # A time without a zone may be that of any, and one behind the first message is wrong.
+    certain = isinstance(started, str) and re.search(r"(Z|[+-]\d\d:?\d\d)$", started) is not None
+    return first if first is not None and (began is None or not certain or began > first) else began
 
 
 class _Message:

@@ -84,6 +84,11 @@ def is_recording(path: Path) -> bool:
     return _header(path) is not None
 
 
+def was_recorded(path: Path) -> bool:
+    """Return whether a file is a recording, and no script that somebody wrote."""
+    return b'"recorded"' in (_header(path) or b"")
+
+
 def _header(path: Path) -> bytes | None:
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -15,7 +15,7 @@ from mockforge_nb.core.record import ConnectionRecord
 from mockforge_nb.core.recording import Lines, head_of, written
 from mockforge_nb.errors import RecordingError
 from mockforge_nb.formats.lines import salvaged
-from mockforge_nb.formats.parquet import ParquetRecording, beside, is_recording
+from mockforge_nb.formats.parquet import ParquetRecording, beside, was_recorded
 from mockforge_nb.formats.private import private
 
 GATHER_SECONDS: Final = 0.05
@@ -178,7 +178,7 @@ def _replaceable(path: Path) -> bool:
     if path.suffix.lower() == PARQUET:
         # One that was cut off has its lines beside it.
         cut = beside(path)
-        return not path.stat().st_size or is_recording(path) or (cut.exists() and _replaceable(cut))
+        return not path.stat().st_size or was_recorded(path) or (cut.exists() and _replaceable(cut))
     with path.open("rb") as file:
         first = file.readline(4096)
     return not first or (first.startswith(b'{"mockforge":') and b'"recorded":' in first)

@@ -87,7 +87,7 @@ def test_messages_become_steps_with_their_times_and_the_connection_is_known(tmp_
         ([AT + 2, AT + 1, AT + 3], [2000, 2000, 3000]),  # it never goes back
         (["1705314600.5", "2024-01-15T10:30:01Z", int(AT + 2) * 1_000_000], [500, 1000, 2000]),
         ([0.25, 0.5, 4], [250, 500, 4000]),  # seconds from the start
-        ([AT - 5, AT + 1, AT + 2], [0, 1000, 2000]),
+        ([AT - 5, AT + 1, AT + 2], [0, 6000, 7000]),  # the time of the start is wrong
     ],
 )
 def test_both_units_of_time_and_none(tmp_path: Path, times: list[Any], expected: list[float]) -> None:
@@ -133,6 +133,16 @@ def test_how_a_connection_ends(tmp_path: Path, last: list[Any], end: list[Any]) 
     assert [(way, it) for way, _, it in said(script)][1:] == end
 
 
+def test_a_start_without_a_zone_is_not_believed_and_a_refused_connection_said_nothing(tmp_path: Path) -> None:
+    told = entry(
+        message("receive", "a", AT), message("receive", "b", AT + 1), startedDateTime="2024-01-15T12:30:00.000"
+    )
+    refused = entry(message("error", "net::ERR_BLOCKED", 6242.31, opcode=-1), response={"status": 0})
+    script = loaded(tmp_path, har(refused, told))
+    assert [step.ts for step in script] == [0, 1000]
+    assert (script.recorded.connection, script.recorded.opened) == (2, STARTED)
+
+
 def test_several_connections_are_chosen_by_number_or_url(tmp_path: Path) -> None:
     value = har(
         entry(url="wss://silent.example/"),
@@ -151,7 +161,7 @@ def test_several_connections_are_chosen_by_number_or_url(tmp_path: Path) -> None
         loaded(tmp_path, value, connection=1)
     with pytest.raises(OptionError, match="say the same twice"):
         loaded(tmp_path, value, connection=2, url="v1")
-    with pytest.raises(OptionError, match="is no text"):
+    with pytest.raises(OptionError, match="is no URL, nor a part of one"):
         loaded(tmp_path, value, url=7)
     (tmp_path / "x.jsonl").write_text('{"text": "a"}\n')
     with pytest.raises(OptionError, match="goes with a recording that has URLs"):

@@ -112,6 +112,7 @@ def test_a_table_that_is_none_is_a_table(tmp_path: Path) -> None:
         ("text,close\na,perhaps\n", 'x.csv:2: "close": "perhaps" is not true or false'),
         ("text,binary\n,no base64\n", 'x.csv:2: "binary": "no base64" is no base64'),
         ("text,json\n", "there is nothing in it"),
+        ("text,text\na,b\n", "two columns are called 'text'"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_row(tmp_path: Path, text: str, problem: str) -> None:

@@ -10,7 +10,17 @@ import pytest
 from aiohttp import web
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from mockforge_nb import Message, Mock, MockServer, NotRecordedError, OptionError, RecordingError, Script, ScriptError
+from mockforge_nb import (
+    ExpectationError,
+    Message,
+    Mock,
+    MockServer,
+    NotRecordedError,
+    OptionError,
+    RecordingError,
+    Script,
+    ScriptError,
+)
 from mockforge_nb.pytest_plugin import WsMock
 
 from .raw import eventually
@@ -165,8 +175,29 @@ def test_a_miss_is_told_and_the_server_lives(tmp_path: Path) -> None:
         assert raised.value.nearest == '{"op":"a","n":1}'
         assert "$.n: recorded 1, got 2" in str(raised.value)
         assert [relay for way, relay in relays(server) if way == "in"] == ["dropped", "replayed"]
+        assert "recorded messages were not said" not in str(raised.value.__notes__)
     finally:
         server.stop()
+
+
+def test_what_is_hidden_is_in_no_error_and_what_was_not_said_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "feed.jsonl"
+    path.write_text(
+        '{"dir": "in", "json": {"token": "***", "n": 1}, "match": "any"}\n{"json": {"ok": true}}\n'
+        '{"dir": "in", "text": "more", "match": "exact"}\n'
+    )
+    mock = Mock().proxy(NOBODY, record=path, record_mode="none", redact=["$.token"])
+    with mock.serve(port=0) as server, server.client() as client:
+        client.send({"token": "s3cret", "n": 1})
+        assert client.recv(PATIENCE) == '{"ok":true}'
+        with pytest.raises(ExpectationError, match="1 recorded messages were not said: <Message 'more'>"):
+            server.check(strict=True)
+        client.send({"token": "s3cret", "n": 2})
+        client.drain()
+        with pytest.raises(NotRecordedError) as raised:
+            server.check()
+    assert "s3cret" not in str(raised.value)
+    assert "$.n: recorded 1, got 2" in str(raised.value)
 
 
 def test_a_connection_that_was_not_recorded_is_refused(tmp_path: Path) -> None:
