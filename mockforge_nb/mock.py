@@ -412,8 +412,8 @@ class Mock(NetworkWords["Mock"]):
         A large one is better a ``.parquet`` file, a row in place of each line. As such a file can be read only once
         it is whole, what comes is also in a replay file beside it (``feed.parquet.jsonl``) until the server stops.
 
-        Only its owner may read the file. A recording that is there is replaced when the mock is served, any other
-        file is an error then. Handshakes are not in it, so that no cookie or authorization is.
+        Only its owner may read the file. A recording that is there is replaced as soon as somebody connects, any other
+        file is an error when the mock is served. Handshakes are not in it, so that no cookie or authorization is.
 
         Args:
             path: The file, which ends in ``.jsonl``, ``.ndjson`` or ``.parquet``; None: nothing is recorded.

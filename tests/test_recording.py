@@ -290,6 +290,18 @@ def test_a_parquet_recording_that_was_cut_off_has_its_lines_beside_it(tmp_path: 
     assert [step.payload.value for step in Script.load(path).steps if step.payload is not None] == ["b"]
 
 
+def test_a_recording_is_kept_until_there_is_another(ws_mock: WsMock, tmp_path: Path) -> None:
+    for path in (tmp_path / "feed.jsonl", tmp_path / "feed.parquet"):
+        server = ws_mock(Mock().replay(["first"], then="close").record(path))
+        with server.client() as client:
+            client.drain()
+        server.stop()
+        before = path.read_bytes()
+        ws_mock(Mock().replay(["second"]).record(path)).stop()
+        assert path.read_bytes() == before
+        assert not (tmp_path / "feed.parquet.jsonl").exists()
+
+
 def test_a_script_of_one_s_own_is_never_overwritten(tmp_path: Path) -> None:
     for path in (tmp_path / "mine.parquet", tmp_path / "mine.jsonl"):
         Script().send("by hand").save(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -62,14 +63,19 @@ class Recorder:
         self._numbers: dict[int, _Place] = {}  # by the connection's number
         table = path.suffix.lower() == PARQUET
         self._lines = beside(path) if table else path
-        there = [line for _, line in salvaged(path).entries] if wanted.append else [first]
-        self._ends = _ends(there)
+        self._there = [line for _, line in salvaged(path).entries] if wanted.append else [first]
+        self._ends = _ends(self._there)
+        self._file: TextIOWrapper | None = None
+        self._table: ParquetRecording | None = None
         with _busy:
             if path.resolve() in _recording:
                 raise RecordingError(f"{path} is being recorded by another server of this process; stop that first")
             _recording.add(path.resolve())
         try:
-            self._begin(there)
+            self._look()
+            # What is there is kept until there is something to put in its place.
+            if not path.exists():
+                self._begin()
         except BaseException:
             _recording.discard(path.resolve())
             raise
@@ -77,19 +83,26 @@ class Recorder:
         self._thread = threading.Thread(target=self._work, name="mockforge_nb recorder", daemon=True)
         self._thread.start()
 
-    def _begin(self, there: list[dict[str, Any]]) -> None:
-        """Open the files, and write the lines that are there from the first."""
-        path = self.path
-        try:
-            for each in {path, self._lines}:
+    def _look(self) -> None:
+        """See that the files may be written."""
+        for each in {self.path, self._lines}:
+            try:
                 if each.exists() and not _replaceable(each):
                     raise RecordingError(f"{each} is there and is no recording; move it, or record to another file")
+            except OSError as error:
+                raise RecordingError(f"{self.path} cannot be written: {error.strerror}") from error
+            if each.exists() and not os.access(each, os.W_OK):
+                raise RecordingError(f"{self.path} cannot be written: Permission denied")
+
+    def _begin(self) -> None:
+        """Open the files, and write the lines that are there from the first."""
+        try:
             file = private(self._lines)
-            self._table = ParquetRecording(path, there[0]) if self._lines != path else None
+            self._table = ParquetRecording(self.path, self._there[0]) if self._lines != self.path else None
         except OSError as error:
-            raise RecordingError(f"{path} cannot be written: {error.strerror}") from error
+            raise RecordingError(f"{self.path} cannot be written: {error.strerror}") from error
         self._file = TextIOWrapper(file, encoding="utf-8", newline="\n")
-        for line in there:
+        for line in self._there:
             self._add(line)
         self._file.flush()
 
@@ -115,16 +128,22 @@ class Recorder:
     def _work(self) -> None:
         while (row := self._rows.get()) is not None:
             try:
+                if self._file is None:
+                    self._begin()
                 self._write(row)
                 while not self._rows.empty() and (row := self._rows.get()) is not None:
                     self._write(row)
-                self._file.flush()
+                if self._file is not None:
+                    self._file.flush()
+            except RecordingError as error:
+                self.error = self.error or error
             except (OSError, ValueError) as error:
                 self.error = self.error or RecordingError(f"{self.path} cannot be written: {error}")
             if row is None:
                 break
             self._stop.wait(GATHER_SECONDS)
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         self._complete()
 
     def _complete(self) -> None:
@@ -158,6 +177,7 @@ class Recorder:
         return _Place(number, 0.0, record.opened_ns)
 
     def _add(self, line: dict[str, Any]) -> None:
+        assert self._file is not None
         self._file.write(written(line))
         if self._table is not None and "mockforge" not in line:
             self._table.add(line)
