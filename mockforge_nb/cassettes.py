@@ -97,9 +97,10 @@ class Proxied:
         of_upstream = [each for each in scripts if url and _spoken(each.recorded.url) == url]
         match = self.cassette.match
         key = match if callable(match) else None
+        ignore = self.cassette.comparison.ignore
         try:
             return tuple(
-                tape_of(index, each.recorded, each.steps, self.path, key, self.cassette.carry)
+                tape_of(index, each.recorded, each.steps, self.path, key, self.cassette.carry, ignore)
                 for index, each in enumerate(of_upstream or scripts)
             ) or None  # fmt: skip
         except (RecordingError, ValueError):

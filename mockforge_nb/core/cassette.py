@@ -15,6 +15,7 @@ from .pattern import Pattern
 from .program import Program, Step
 from .recorded import Recorded
 from .recording import REDACTED, without
+from .sketch import NO_FACTS, Sketch, sketch
 
 Key: TypeAlias = Callable[[Message], Any]
 
@@ -35,6 +36,7 @@ class Exchange:
         step: The step that it is; -1: none.
         steps: The steps of the server's.
         key: What a key function gives for the message.
+        sketch: What of the message is quickly compared.
     """
 
     message: Message | None
@@ -43,6 +45,7 @@ class Exchange:
     step: int
     steps: tuple[int, ...]
     key: Any = None
+    sketch: Sketch = NO_FACTS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,6 +203,7 @@ class Cassette:
     def _test(self, message: Message) -> Callable[[Exchange], bool]:
         """Return what tells whether a message is taken for that of an exchange."""
         key = self.match(message) if callable(self.match) else None
+        quick = NO_FACTS if callable(self.match) else sketch(message, self.comparison.ignore)
 
         def fits(exchange: Exchange) -> bool:
             if exchange.pattern is not None:
@@ -207,7 +211,7 @@ class Cassette:
             if callable(self.match):
                 return bool(exchange.key == key)
             assert exchange.message is not None
-            return not self.comparison.differences(exchange.message, message)
+            return exchange.sketch.may_be(quick) and not self.comparison.differences(exchange.message, message)
 
         return fits
 
@@ -271,6 +275,7 @@ def tape_of(
     name: str,
     key: Key | None = None,
     carry: tuple[tuple[Any, Any], ...] = (),
+    ignore: tuple[Any, ...] = (),
 ) -> Tape:
     """Return the tape of a recorded connection.
 
@@ -281,6 +286,7 @@ def tape_of(
         name: What errors call the recording.
         key: A key function of the author's.
         carry: Pairs of compiled JSONPaths, by which it is known which message a reply is for.
+        ignore: The compiled JSONPaths of what does not count in messages.
 
     Raises:
         ScriptError: There is more in it than messages and ends.
@@ -290,7 +296,7 @@ def tape_of(
     if problems:
         raise ScriptError(name, problems)
     program = Program.of(steps, name)
-    return Tape(number, recorded, program, tuple(_exchanges(program, steps, key, carry)))
+    return Tape(number, recorded, program, tuple(_exchanges(program, steps, key, carry, ignore)))
 
 
 def more_than_messages(steps: Sequence[Step], why: str) -> list[Problem]:
@@ -313,7 +319,11 @@ def _more(step: Step) -> Iterator[str]:
 
 
 def _exchanges(
-    program: Program, steps: Sequence[Step], key: Key | None, carry: tuple[tuple[Any, Any], ...]
+    program: Program,
+    steps: Sequence[Step],
+    key: Key | None,
+    carry: tuple[tuple[Any, Any], ...],
+    ignore: tuple[Any, ...],
 ) -> Iterator[Exchange]:
     begins = [-1, *(index for index, step in enumerate(steps) if step.dir == "in")]
     replies = _replies(steps, begins, carry)
@@ -327,7 +337,8 @@ def _exchanges(
         hidden = step.payload is not None and REDACTED.encode() in message.payload and message.opcode == TEXT
         wild = step.how == "regex" or step.payload is None or (step.how == "any" and not hidden)
         made = key(message) if key is not None and not wild else None
-        yield Exchange(message, step.match if wild else None, program.at[begin], begin, tuple(said), made)
+        quick = NO_FACTS if wild or key is not None else sketch(message, ignore)
+        yield Exchange(message, step.match if wild else None, program.at[begin], begin, tuple(said), made, quick)
 
 
 def _replies(steps: Sequence[Step], begins: list[int], carry: tuple[tuple[Any, Any], ...]) -> list[list[int]]:

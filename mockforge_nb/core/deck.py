@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any, Final
 
 from mockforge_nb.errors import NotRecordedError
@@ -60,7 +61,10 @@ class Deck:
         now: When the connection was opened (s).
     """
 
-    __slots__ = ("_anchors", "_carry", "_end", "_heard", "_played", "_rolling", "_speech", "_tape", "cassette")
+    __slots__ = (
+        "_anchors", "_carry", "_count", "_end", "_heard", "_hurried", "_played", "_rolling", "_speech", "_tape",
+        "cassette",
+    )  # fmt: skip
 
     def __init__(self, cassette: Cassette, tape: Tape, played: Played, speech: Speech, now: float) -> None:
         self.cassette = cassette
@@ -70,7 +74,9 @@ class Deck:
         self._heard = 0
         self._carry = Carry(cassette.carry)
         self._anchors: dict[int, int] = {}  # by the tape: when it was opened, as its times tell
-        self._rolling: list[_Rolling] = []
+        self._rolling: list[_Rolling] = []  # a few: what was recorded before the last message of the client's is below
+        self._hurried: list[tuple[int, int, int, _Rolling]] = []  # a heap of what is said at once
+        self._count = 0
         self._end: Hung | None = None  # the end of the connection that is next
         self._begin(tape, 0, now)
 
@@ -90,9 +96,11 @@ class Deck:
         self._played.note(tape, index)
         again = self._played.counts[tape.number, index] > 1
         before = len(tape.program) if again else tape.exchanges[index].step
-        for rolling in self._rolling:
+        timed, self._rolling = self._rolling, []
+        for rolling in timed:
             if rolling.tape is tape:
                 rolling.hurry = max(rolling.hurry, before)
+            self._go_on(rolling)
         recorded = tape.exchanges[index].message
         if self.cassette.carry and recorded is not None:
             self._carry.learn(recorded, message)
@@ -119,11 +127,11 @@ class Deck:
     @property
     def busy(self) -> bool:
         """Whether something is left to say."""
-        return bool(self._rolling) or self._end is not None
+        return bool(self._rolling or self._hurried) or self._end is not None
 
     def due(self) -> float | None:
         """Return when something is due (s); None: nothing is left."""
-        if self._end is not None:
+        if self._end is not None or self._hurried:
             return AT_ONCE
         return min(map(self._due, self._rolling), default=None)
 
@@ -138,11 +146,8 @@ class Deck:
         if self._end is not None:
             end, self._end = self._end, None
             return end
-        while self._rolling:
-            rolling = min(self._rolling, key=lambda each: (self._due(each), each.round, each.step))
+        while (rolling := self._next(now)) is not None:
             due = self._due(rolling)
-            if due > now:
-                return None
             index = rolling.step
             step = rolling.tape.program.steps[index]
             script_ms = rolling.tape.program.at[index] / self.cassette.speed
@@ -155,11 +160,34 @@ class Deck:
                 end = Hung(1006) if step.error else Hung(step.close or 1000, step.reason)
                 self._end, said = (end, said) if said is not None else (None, end)
             rolling.next += 1
-            if rolling.next >= len(rolling.exchange.steps):
-                self._rolling.remove(rolling)
+            if rolling.next < len(rolling.exchange.steps):
+                self._go_on(rolling)
             if said is not None:
                 return said
         return None
+
+    def _next(self, now: float) -> _Rolling | None:
+        """Take the exchange that says something now; None: none does."""
+        timed = min(self._rolling, key=self._order, default=None)
+        if self._hurried and (timed is None or (AT_ONCE, *self._hurried[0][:2]) < self._order(timed)):
+            return heappop(self._hurried)[3]
+        if timed is None or self._due(timed) > now:
+            return None
+        self._rolling.remove(timed)
+        return timed
+
+    def _order(self, rolling: _Rolling) -> tuple[float, int, int]:
+        return self._due(rolling), rolling.round, rolling.step
+
+    def _go_on(self, rolling: _Rolling) -> None:
+        if rolling.exchange.steps[-1] < rolling.hurry:
+            self._at_once(rolling)
+        else:
+            self._rolling.append(rolling)
+
+    def _at_once(self, rolling: _Rolling) -> None:
+        self._count += 1
+        heappush(self._hurried, (rolling.round, rolling.step, self._count, rolling))
 
     def _told(self, rolling: _Rolling, payload: bytes, opcode: int, due: float) -> bytes:
         """Return a payload with the client's ids and the times of now."""

@@ -54,10 +54,14 @@ def cassette(lines: list[dict[str, Any]], **options: Any) -> Cassette:
     text = "\n".join(map(json.dumps, [HEAD, *lines]))
     key = options.get("match") if callable(options.get("match")) else None
     connections = each_connection(entries(text, []), "feed.jsonl", [])
-    carry = options.get("carry", ())
+    carry, ignore = options.get("carry", ()), paths(options.get("ignore", ()), "ignore")
     if "ignore" in options:
-        options["comparison"] = Comparison(options.pop("how", "equal"), paths(options.pop("ignore"), "ignore"))
-    tapes = [tape_of(index, one.recorded, one.steps, "feed.jsonl", key, carry) for index, one in enumerate(connections)]
+        del options["ignore"]
+        options["comparison"] = Comparison(options.pop("how", "equal"), ignore)
+    tapes = [
+        tape_of(index, one.recorded, one.steps, "feed.jsonl", key, carry, ignore)
+        for index, one in enumerate(connections)
+    ]
     return Cassette("feed.jsonl", tuple(tapes), **options)
 
 
