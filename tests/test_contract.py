@@ -230,11 +230,17 @@ def test_what_comes_until_the_close_counts(run: Any) -> None:
 
 
 def test_an_early_end(run: Any) -> None:
+    # A message may be on its way to a server that is about to leave, so the first behind its end may have been sent.
+    late = ("sent", "unsent")
     verdicts = SHOP.play_against(run(shop(leaves="buy")), timeout=PATIENCE)
-    assert words(verdicts) == ["ok", "sent", "ok", "unsent", "missing", "unsent", "differs"]
-    assert verdicts.df["differences"][3] == "the connection had ended: close 1011 oh"
+    said = words(verdicts)
+    assert (said[:3], said[4:]) == (["ok", "sent", "ok"], ["missing", "unsent", "differs"])
+    assert said[3] in late
+    assert verdicts.df["differences"][5] == "the connection had ended: close 1011 oh"
     verdicts = OPEN.play_against(run(shop(leaves="buy")), timeout=PATIENCE)
-    assert words(verdicts) == ["ok", "sent", "ok", "unsent", "missing", "unexpected"]
+    said = words(verdicts)
+    assert (said[:3], said[4:]) == (["ok", "sent", "ok"], ["missing", "unexpected"])
+    assert said[3] in late
     assert verdicts.df["received"].tolist()[-1] == "close 1011 oh"
 
 
