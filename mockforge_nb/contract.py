@@ -16,7 +16,7 @@ from .core.recorded import Recorded, shown_url
 from .core.rules import Call
 from .core.units import number, seconds
 from .core.verdicts import WORDS, Judge, Progress, Verdict, counts, diff
-from .dialing import headers_of, tls_of, url_of
+from .dialing import headers_of, is_token, tls_of, url_of
 from .errors import ExpectationError, OptionError
 
 if TYPE_CHECKING:
@@ -216,9 +216,9 @@ class _Preparing:
 
 
 def _how(match: object) -> How:
-    if callable(match):
+    if callable(match) and not inspect.iscoroutinefunction(match):
         return "equal"
-    if match in HOW:
+    if isinstance(match, str) and match in HOW:
         how: How = match  # type: ignore[assignment]  # it is one of them
         return how
     raise OptionError("play_against(match=)", match, valid=(*HOW, "a function of the message"))
@@ -230,6 +230,9 @@ def _subprotocols(given: object, recorded: Recorded, where: str) -> tuple[tuple[
         return (() if recorded.subprotocol is None else (recorded.subprotocol,)), recorded.subprotocol
     if isinstance(given, str) or not isinstance(given, Sequence) or not all(isinstance(one, str) for one in given):
         raise OptionError(where, given, "is no list of subprotocols", "such as ['graphql-transport-ws']")
+    for one in given:
+        if not is_token(one):
+            raise OptionError(where, one, "is no name of a subprotocol (RFC 6455 §4.1)", "letters, digits and -._")
     return tuple(given), recorded.subprotocol if recorded.subprotocol in given else None
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from .core.recorded import shown_url
 from .errors import OptionError
 
-_HEADER: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _OURS: Final = ("host", "connection", "upgrade")
 
 VALID_URL: Final = "valid: 'wss://feed.example.com/v1'"
@@ -39,6 +39,11 @@ def url_of(url: object, where: str, valid: str = VALID_URL) -> str:
     return url
 
 
+def is_token(text: str) -> bool:
+    """Return whether a text is a token of HTTP (RFC 9110 §5.6.2): a header's name, or a subprotocol."""
+    return _TOKEN.fullmatch(text) is not None
+
+
 def headers_of(headers: object, where: str, *, removable: bool = True) -> tuple[tuple[str, str | None], ...]:
     """Return the names and values of headers that a handshake is to have.
 
@@ -57,7 +62,7 @@ def headers_of(headers: object, where: str, *, removable: bool = True) -> tuple[
         what = type(headers).__name__
         raise OptionError(where, what, f"is no dict of header names and their values{out}")
     for name, value in headers.items():
-        if not isinstance(name, str) or not _HEADER.fullmatch(name):
+        if not isinstance(name, str) or not is_token(name):
             raise OptionError(where, name, "is no name of a header")
         if name.lower() in _OURS or name.lower().startswith("sec-websocket-"):
             raise OptionError(where, name, "belongs to the handshake itself (RFC 6455 §4.1)")

@@ -64,6 +64,8 @@ def from_file(
     """Read a file; arguments, errors and warnings are those of `Script.load`, which calls this."""
     from .formats import lines
 
+    if not isinstance(strict, bool):
+        raise OptionError("load(strict=)", strict, "is neither True nor False")
     where = Path(path)
     table = where.is_dir() or where.suffix.lower() in TABLES
     if not table:

@@ -432,6 +432,10 @@ def test_a_server_that_cannot_be_reached(ws_mock: WsMock, free_port: int, run: A
         script.play_against(f"ws://127.0.0.1:{silent.getsockname()[1]}", timeout=SOON)
 
 
+async def unmatched(message: Message) -> object:
+    return message
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -455,6 +459,8 @@ def test_a_server_that_cannot_be_reached(ws_mock: WsMock, free_port: int, run: A
         ({"ssl": 5}, r"play_against\(ssl=\)"),
         ({"ssl": False}, r"play_against\(ssl=\): False does not go with ws://127"),
         ({"subprotocols": "v1"}, "is no list of subprotocols"),
+        ({"subprotocols": ["a b"]}, "'a b' is no name of a subprotocol"),
+        ({"match": unmatched}, "a function of the message"),
         ({"order": 1}, "is neither True nor False"),
         ({"extra": None}, "is neither True nor False"),
         ({"expect": "yes"}, "is neither True nor False"),

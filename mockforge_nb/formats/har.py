@@ -124,7 +124,9 @@ class _Connection:
         yield from self._timed(made)
 
     def _wrong(self, where: str, what: str) -> None:
-        self._problems.append(Problem(0, f"{self._place}.{where}: {what}"))
+        # Half a character, which JSON may hold, could not be printed.
+        text = f"{self._place}.{where}: {what}".encode(errors="backslashreplace").decode()
+        self._problems.append(Problem(0, text))
 
     def _message(self, index: int, given: object) -> _Message | None:
         where = f"{MESSAGES}[{index}]"

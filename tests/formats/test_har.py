@@ -193,6 +193,14 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, value: Any, proble
     assert problem in str(raised.value)
 
 
+def test_an_error_can_be_printed_and_strict_is_true_or_false(tmp_path: Path) -> None:
+    with pytest.raises(ScriptError) as raised:
+        loaded(tmp_path, har(entry(message("receive", "x\ud800"))))
+    assert str(raised.value).encode()
+    with pytest.raises(OptionError, match=r"load\(strict=\): 'no' is neither True nor False"):
+        loaded(tmp_path, har(entry(message("receive", "x"))), strict="no")
+
+
 def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ScriptError) as raised:
         loaded(tmp_path, har(entry(*(message("up", "x") for _ in range(12)))))
