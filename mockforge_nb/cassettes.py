@@ -17,7 +17,7 @@ from .core.compare import Comparison, paths
 from .core.message import NOT_JSON, Message
 from .core.moved import time_of
 from .core.plan import Recording, Relay, Replay
-from .core.recorded import shown_url
+from .core.recorded import shown_url, ws_url
 from .core.units import number
 from .errors import OptionError, RecordingError, ScriptFileNotFoundError
 from .proxies import relay
@@ -94,7 +94,7 @@ class Proxied:
         except ScriptFileNotFoundError:
             return None
         url = self.relay.upstream.url
-        of_upstream = [each for each in scripts if url and _spoken(each.recorded.url) == url]
+        of_upstream = [each for each in scripts if url and ws_url(shown_url(each.recorded.url)) == url]
         match = self.cassette.match
         key = match if callable(match) else None
         ignore = self.cassette.comparison.ignore
@@ -125,12 +125,6 @@ def _has_time(path: Any, tape: Tape) -> bool:
             if value is not NOT_JSON and any(time_of(node.obj) is not None for node in path.finditer(value)):
                 return True
     return False
-
-
-def _spoken(url: str) -> str:
-    """Return a recorded URL without its secrets; other tools write ``https`` for ``wss``."""
-    shown = shown_url(url)
-    return "ws" + shown.removeprefix("http") if shown.startswith("http") else shown
 
 
 def proxied(arguments: Mapping[str, Any]) -> Proxied:

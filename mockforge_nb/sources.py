@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from .core.jsonl import Parsed, assemble, each_connection, lines_of, looks_like_step, parse, unreachable
 from .core.program import Program
-from .core.recorded import is_head, recorded_of, shown_url
+from .core.recorded import is_head, recorded_of, shown_url, ws_url
 from .errors import OptionError, ScriptError, ScriptFileNotFoundError
 
 if TYPE_CHECKING:
@@ -115,10 +115,8 @@ def _at_url(entries: Sequence[tuple[int, Any]], name: str, url: object, connecti
     urls = {each.connection: each.url for each in heads if each.url and each.connection in spoke}
     if not urls:
         raise OptionError("load(url=)", url, f"goes with a recording that has URLs, and {name} has none")
-    # Some tools write http for ws.
-    spoken = {number: one.replace("http", "ws", 1) if one.startswith("http") else one for number, one in urls.items()}
-    found = [number for number, one in urls.items() if url in (one, spoken[number])]
-    found = found or [number for number, one in urls.items() if url in one or url in spoken[number]]
+    found = [number for number, one in urls.items() if url in (one, ws_url(one))]
+    found = found or [number for number, one in urls.items() if url in one or url in ws_url(one)]
     if not found:
         known = ", ".join(dict.fromkeys(map(shown_url, urls.values())))
         raise OptionError("load(url=)", url, f"is no URL of {name}", f"it has {known}")

@@ -95,6 +95,11 @@ def path_of(url: str) -> str:
     return (parts.path or "/") if parts.netloc else parts.path
 
 
+def ws_url(url: str) -> str:
+    """Return a URL with the scheme of a WebSocket, for which some tools write that of HTTP."""
+    return "ws" + url.removeprefix("http") if url.startswith("http") else url
+
+
 def shown_url(url: str) -> str:
     """Return a URL without its user, password and query, which may be secrets; what is none as it is."""
     try:

@@ -14,13 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 from mockforge_nb.core.closecodes import may_close, may_say
 from mockforge_nb.core.line import shown
 from mockforge_nb.core.log import IN, OUT
 from mockforge_nb.core.message import ABORT, BINARY, CLOSE, TEXT
 from mockforge_nb.core.moved import LEAST, time_of
-from mockforge_nb.core.recorded import Recorded, path_of
+from mockforge_nb.core.recorded import Recorded, path_of, shown_url
 from mockforge_nb.core.recording import Lines, header, rfc3339
 from mockforge_nb.errors import Problem, ScriptError
 
@@ -321,10 +322,8 @@ def _messages(line: Mapping[str, Any], opened: float) -> Iterator[dict[str, Any]
 
 
 def _entry(head: Mapping[str, Any], first: Mapping[str, Any], messages: list[dict[str, Any]]) -> dict[str, Any]:
-    from urllib.parse import urlsplit, urlunsplit
-
-    base = urlsplit(head.get("url") or first.get("url") or "ws://127.0.0.1:3001/ws")
-    url = urlunsplit((base.scheme, base.netloc.rpartition("@")[2], head.get("path") or base.path or "/", "", ""))
+    base = urlsplit(shown_url(head.get("url") or first.get("url") or "ws://127.0.0.1:3001/ws"))
+    url = urlunsplit((base.scheme, base.netloc, head.get("path") or base.path or "/", "", ""))
     opened = _opened(head, first)
     spoken = head.get("subprotocol")
     headers = [] if spoken is None else [{"name": "Sec-WebSocket-Protocol", "value": spoken}]
