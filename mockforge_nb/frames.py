@@ -224,7 +224,7 @@ def _convert(
         bounds = _sums(spelled.counts)[bounds]
         at, entry = spelled.rows, spelled.entry
         due[at] += spelled.at[entry] * delay[at]
-        step[at] += spelled.offset
+        step[at] = spelled.numbers[entry]
         size[at], opcode[at] = spelled.sizes[entry], spelled.opcodes[entry]
         delay[at], rule[at] = np.nan, spelled.rule
     names = np.full(256, -1, np.int8)
@@ -263,23 +263,23 @@ class _Spelled:
     Attributes:
         counts: How many rows each packed row stands for.
         rows: Which rows are of a burst.
-        offset: For each of these rows, its place in its burst.
         entry: For each of these rows, where its payload is in the following.
         payloads: Arrow's large_binary.
         sizes: Their sizes.
         opcodes: Their opcodes.
         at: Their times in the program, in ms.
+        numbers: What the traffic calls their steps.
         rule: For each of these rows, the rule that it answers by; -1: none.
     """
 
     counts: Array
     rows: Array
-    offset: Array
     entry: Array
     payloads: Any
     sizes: Array
     opcodes: Array
     at: Array
+    numbers: Array
     rule: Array
 
     @classmethod
@@ -295,6 +295,7 @@ class _Spelled:
         payloads: list[bytes] = []
         opcodes: list[int] = []
         at: list[Array] = []
+        numbers: list[Array] = []
         for index in np.unique(programs):
             program = rows.programs[index]
             (mine,) = np.nonzero(programs == index)
@@ -312,15 +313,16 @@ class _Spelled:
                 of_all = getattr(program.steps, "opcode", None)  # a table's rows have one
                 opcodes += [of_all] * (last - first) if of_all else map(program.opcode, range(first, last))
                 at.append(np.asarray(program.at[first:last], np.float64))
+                numbers.append(np.asarray(program.numbers(first, last), np.int64))
         return cls(
             counts=counts,
             rows=np.repeat(burst, counts),
-            offset=offset,
             entry=np.repeat(entries, lengths) + offset,
             payloads=pa.array(payloads, pa.large_binary()),
             sizes=np.fromiter(map(len, payloads), np.int64, len(payloads)),
             opcodes=np.array(opcodes, np.int64),
             at=np.concatenate(at),
+            numbers=np.concatenate(numbers),
             rule=np.repeat(np.array(rows.rules, np.int64)[programs], lengths),
         )
 

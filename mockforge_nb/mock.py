@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from .cassettes import Mode, proxied
@@ -15,7 +15,7 @@ from .core.compare import paths
 from .core.plan import Echo, Handle, Plan, Recording
 from .core.routes import PathPattern
 from .core.rules import Call
-from .core.units import number
+from .core.units import EPOCH, epoch_ns, number
 from .errors import OptionError
 from .network import NetworkWords, same_place
 from .plans import plans
@@ -23,6 +23,7 @@ from .proxies import WsProxyConfig
 from .recordings import suffix_problem
 from .replays import Played, check_then, played
 from .rules import Scope, otherwise, rule
+from .sources import Template
 from .streams import stream
 from .words import Word
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from .server import MockServer, Starting
     from .sweep import Sweep
     from .traffic import Traffic
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -83,8 +82,15 @@ class Mock(NetworkWords["Mock"]):
         unit: str | None = None,
         rate: float | None = None,
         columns: Sequence[str] | None = None,
-        template: str | Callable[[dict[str, Any]], str | bytes | dict[str, Any]] | None = None,
+        template: Template | None = None,
         rows: bool | None = None,
+        by: str | None = None,
+        snapshot: bool | float | str | datetime | timedelta | None = None,
+        rebase: str | datetime | None = None,
+        batch: float | str | timedelta | None = None,
+        subscribe: object = None,
+        unsubscribe: object = None,
+        ack: object = None,
         speed: float | Literal["max"] = 1.0,
         duration: float | str | timedelta | None = None,
         loop: bool | int = False,
@@ -102,8 +108,16 @@ class Mock(NetworkWords["Mock"]):
             unit: The unit of a numeric time column, as in `pandas.to_datetime`.
             rate: Messages a second, for a table or list without times.
             columns: The columns that are sent.
-            template: What a row is sent as: a text with ``{{row.name}}``, or a function of the row as a dict.
+            template: What a row is sent as, as in `Script.from_frame`.
             rows: Whether a list's dicts are rows or steps, where it cannot be told from their keys.
+            by: The column of a table's keys, of which a connection gets those that its path or `subscribe` says; this
+                and the next ones as in `Script.from_frame`.
+            snapshot: Whether the latest row of each key comes first.
+            rebase: Where the table's instants are moved to: ``"now"``, or one.
+            batch: How long the windows are whose rows are sent as one list.
+            subscribe: How a client asks for keys.
+            unsubscribe: How it gives them back.
+            ack: What both are answered.
             speed: What the script's times are divided by; ``"max"``: as fast as the client reads.
             duration: How long the whole shall take, in place of `speed`: seconds, ``"60s"``, a timedelta.
             loop: Play it again, without end or that many times in all. A table's next round begins its mean gap
@@ -353,7 +367,7 @@ class Mock(NetworkWords["Mock"]):
         Raises:
             OptionError: It is no time.
         """
-        return replace(self, _clock_ns=_epoch_ns(start))
+        return replace(self, _clock_ns=epoch_ns(start, "clock()"))
 
     def templates(self, on: bool = True, /, **context: Any) -> Mock:
         """Give templates the user's own functions and values: ``.templates(price=lambda: 7)`` for ``{{price}}``.
@@ -560,18 +574,3 @@ class Mock(NetworkWords["Mock"]):
         from .notebook.display import mock_html
 
         return mock_html(self)
-
-
-def _epoch_ns(start: object) -> int:
-    problem = 'is no time; valid: "2024-01-15T10:30:00Z" or a datetime'
-    try:
-        moment = datetime.fromisoformat(start) if isinstance(start, str) else start
-    except ValueError:
-        raise OptionError("clock()", start, problem) from None
-    if isinstance(moment, date) and not isinstance(moment, datetime):
-        moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
-    if not isinstance(moment, datetime) or moment != moment:
-        raise OptionError("clock()", start, problem)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - EPOCH) // timedelta(microseconds=1) * 1000

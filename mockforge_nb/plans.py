@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .cassettes import Proxied
-from .core.plan import Behaviour, Echo, Plan, Recording, Relay, Silent
+from .core.plan import Behaviour, Echo, Plan, Recording, Relay, Replay, Silent
 from .core.routes import PathPattern
 from .core.rules import Rule, Rules
 from .errors import OptionError, TemplateError, nearest
@@ -62,6 +62,20 @@ def _inheriting(mock: Mock, above: Mock) -> Mock:
     )
 
 
+def _check_keys(replay: Replay, path: PathPattern) -> None:
+    """Raise OptionError if a table has keys (``by=``) that nothing chooses."""
+    cuts = replay.program.cuts
+    if cuts is None or cuts.keys is None or cuts.snapshot or cuts.subscription is not None:
+        return
+    name = cuts.keys.name
+    if name not in path.names:
+        problem = f"chooses by the path's {{{name}}}, and {path.text!r} has no such parameter"
+        way = (
+            f"route('/some/{{{name}}}', Mock().replay(…, by={name!r}))" if name.isidentifier() else "rename the column"
+        )
+        raise OptionError("replay(by=)", name, problem, f"{way}, or subscribe= or snapshot=")
+
+
 def _plan(mock: Mock, path: PathPattern) -> Plan:
     rules: list[Rule] = [word.made for word in mock._rules]
     made = mock._behaviour.made if mock._behaviour is not None else None
@@ -81,6 +95,8 @@ def _plan(mock: Mock, path: PathPattern) -> Plan:
     otherwise = mock._otherwise.made if mock._otherwise is not None else ()
     if isinstance(behaviour, Echo) and mock._otherwise is not None:
         raise OptionError("otherwise()", mock, "never comes to it, as echo() answers every message")
+    if isinstance(behaviour, Replay):
+        _check_keys(behaviour, path)
     if isinstance(behaviour, Relay):
         unknown = [name for name in behaviour.upstream.names if name not in path.names]
         if unknown:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .core.plan import Replay, Silent
+from .core.plan import Replay, Silent, Stream
 from .core.program import Program
 from .core.units import human, number, seconds
 from .errors import OptionError
@@ -16,7 +16,10 @@ from .script import Script
 
 THEN = ("hold", "close")
 DAY_MS = 86_400_000
-TABLE = ("time", "unit", "rate", "columns", "template", "rows")
+TABLE = (
+    "time", "unit", "rate", "columns", "template", "rows",
+    "by", "snapshot", "rebase", "batch", "subscribe", "unsubscribe", "ack",
+)  # fmt: skip
 """The options that go with a table or a list of rows."""
 
 
@@ -25,10 +28,12 @@ class Played:
     """A script, and how it is played: not at all if it has rules alone."""
 
     script: Script
-    behaviour: Replay | Silent
+    behaviour: Replay | Silent | Stream
 
     def describe(self) -> str:
         """Return what is played, and how long it lasts as it is played."""
+        if isinstance(self.behaviour, Stream):
+            return f"{self.script.name}, {self.script.summary()}"
         name = self.script.program.name
         if isinstance(self.behaviour, Silent):
             return f"{name}, {self.script.summary()}"
@@ -50,6 +55,8 @@ def played(source: object, options: Mapping[str, Any]) -> Played:
         raise OptionError("replay(rate=)", options["rate"], "is no number of messages a second greater than 0")
     of_table = {name: options[name] for name in TABLE}
     script = Script.of(source, timing=options["timing"], **of_table).validate()
+    if script.endless:
+        return _endless(script, options)
     program = script.program
     rounds = _rounds(options["loop"])
     factor = _speed(speed, duration, script.duration * 1000)
@@ -65,6 +72,20 @@ def played(source: object, options: Mapping[str, Any]) -> Played:
         raise OptionError("replay(speed=)", speed, "leaves a step that repeats without end no pause")
     _warn(program, factor)
     return Played(script, Replay(program, factor, rounds, shared, then))
+
+
+def _endless(script: Script, options: Mapping[str, Any]) -> Played:
+    """Return the replay of a script without end, whose messages are made while it is played."""
+    for name, unset in (("loop", False), ("duration", None), ("then", "hold")):
+        if options[name] != unset:
+            raise OptionError(
+                f"replay({name}=)", options[name], "goes with a script that ends, and this one has no end"
+            )
+    factor = _speed(options["speed"], None, 0)
+    shared = bool(options["shared"])
+    if shared and math.isinf(factor):
+        raise OptionError("replay(shared=)", shared, 'has no play-head under speed="max"', "give a speed")
+    return Played(script, script.stream(factor, shared=shared))
 
 
 def check_then(then: object, where: str) -> None:

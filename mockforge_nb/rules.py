@@ -53,10 +53,14 @@ def answers(reply: object, where: str) -> tuple[Answer, ...]:
 def _answer(reply: object, where: str) -> Answer:
     if isinstance(reply, (Close, Drop)):
         return reply
+    if getattr(reply, "endless", False):
+        raise OptionError(where, reply, "has no end", "a reply may be a part of it: script[:10]")
     program = getattr(reply, "program", None)
     if isinstance(program, Program):
         if getattr(reply, "rules", ()):
             raise OptionError(where, reply, "has rules of its own", "only replay() has those")
+        if program.cuts is not None:
+            raise OptionError(where, reply, "is cut to each connection (by=, rebase=)", "only replay() does that")
         reply.validate()  # type: ignore[attr-defined]  # a Script, which this module does not know
         return program
     if callable(reply) and not isinstance(reply, type):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from .byhand import ByHand
 from .core.cassette import more_than_messages
+from .core.cuts import Scaled
 from .core.jsonl import HEADER_VERSION, Parsed, keys_of_lines, program, unreachable
 from .core.program import Program, Step
 from .core.recorded import Recorded, shown_url
@@ -21,7 +23,7 @@ from .errors import OptionError, Problem, ScriptError
 from .rules import Scope, rule
 from .sources import (
     Made,
-    Shape,
+    Template,
     Timing,
     check_suffix,
     from_file,
@@ -33,13 +35,16 @@ from .sources import (
 )
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from ssl import SSLContext
 
     import pandas as pd
 
     from .contract import Match, Verdicts
     from .core.message import Message
+    from .core.plan import Stream
+    from .generators.endless import Endless
+    from .preview import Preview
 
 
 HAR = "a .har holds messages alone; save the traffic of this script served, or simulated, as one"
@@ -57,13 +62,14 @@ class Script(ByHand):
             `path`, `url` and `subprotocol`.
     """
 
-    __slots__ = ("_delays", "_name", "_program", "_steps", "recorded", "rules")
+    __slots__ = ("_delays", "_endless", "_name", "_program", "_steps", "recorded", "rules")
 
     def __init__(self) -> None:
         self._name = "<script>"
         self._steps: tuple[Step, ...] | None = ()
         self._delays = False
         self._program: Program | None = None
+        self._endless: Endless | None = None
         self.rules: tuple[Rule, ...] = ()
         self.recorded = Recorded()
 
@@ -72,15 +78,42 @@ class Script(ByHand):
         """Return the script of what was made; a table's rows, which have no rules, get `rules`."""
         script = cls()
         script._name, script._program, script._delays = made.name, made.program, made.delays
+        script._endless = made.endless
         script._steps = None if made.lines is None else made.lines.steps
         script.rules = rules if made.lines is None else made.lines.rules
         script.recorded = Recorded() if made.lines is None else made.lines.recorded
         return script
 
     def _with(self, steps: Iterable[Step]) -> Self:
-        """Return a script of other steps with the same rules."""
+        """Return a script of other steps with the same rules.
+
+        Raises:
+            ScriptError: It is a table that each connection gets a part of.
+        """
+        self._whole()
         lines = Parsed(tuple(steps), self.rules, recorded=self.recorded)
         return self._of(Made(self._name, lines, delays=self._delays))
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return self._name
+
+    @property
+    def endless(self) -> bool:
+        """Whether its messages are made while it is played, without end."""
+        return self._endless is not None
+
+    def stream(self, speed: float, *, shared: bool) -> Stream:
+        """Return what a connection is played of a script without end; for `Mock.replay`."""
+        assert self._endless is not None
+        return self._endless.stream(speed, shared=shared)
+
+    def _whole(self) -> None:
+        """Raise ScriptError if each connection gets a part of it, which no list of steps can say."""
+        if self._program is not None and self._program.cuts is not None:
+            problem = "each connection is played a part of it (by=, snapshot=, rebase=), which steps cannot say"
+            raise ScriptError(self._name, f"{problem}; change the table before it becomes a script")
 
     # Made from files, tables, lists
 
@@ -142,8 +175,15 @@ class Script(ByHand):
         unit: str | None = None,
         rate: float | None = None,
         columns: Sequence[str] | None = None,
-        template: Shape | None = None,
+        template: Template | None = None,
         rows: bool | None = None,
+        by: str | None = None,
+        snapshot: bool | float | str | datetime | timedelta | None = None,
+        rebase: str | datetime | None = None,
+        batch: float | str | timedelta | None = None,
+        subscribe: object = None,
+        unsubscribe: object = None,
+        ack: object = None,
     ) -> Script:
         """Make one message of each row of a table, or read back what `to_frame` wrote.
 
@@ -154,15 +194,30 @@ class Script(ByHand):
             rate: Messages a second, without a time column.
             columns: The columns that are sent; all, unless said.
             template: How a row becomes a message: a text with ``{{row.name}}``, or a function of the row as a dict
-                that returns text, bytes or a dict; unless said, a JSON object.
+                that returns text, bytes or a dict; unless said, a JSON object. With `batch` it is of a list of rows,
+                ``{{rows}}``; with `snapshot` it may be one of each: ``{"snapshot": …, "update": …}``.
             rows: Whether rows are messages (True) or steps (False); unless said, they are steps if all columns are
                 keys of steps.
+            by: The column of the keys: at a route whose path has a parameter of this name (``/prices/{symbol}``) a
+                connection gets the rows of its key; and what the next ones are about.
+            snapshot: Whether a connection gets the latest row of each of its keys first, as the play-head stands, and
+                then the updates (a key that has no row yet: its first). A time, an instant or how long after the
+                first row (``"10s"``): the play-head begins there, and what comes before is what the snapshot is of.
+            rebase: Where the table's instants are moved to, with the gaps between them: ``"now"``, when a connection's
+                replay begins, or an instant.
+            batch: How long the windows are whose rows are sent as one list, at their end: ``"1s"``.
+            subscribe: How a client asks for keys, of which it gets nothing otherwise; ``"*"`` are all. The JSONPath of
+                the keys in its message, ``"$.symbols[*]"``; a pattern as in `when` and that path,
+                ``("$.op == 'subscribe'", "$.symbols[*]")``; or a function of the `Message` that returns the keys, or
+                None. The play-head begins with the first of these; ``{{state.subscribed}}`` has all that it asked for.
+            unsubscribe: The same for keys that it gives back.
+            ack: What both are answered, as the reply of `when`; ``{{match.value}}`` has the keys that were named.
 
         Raises:
             OptionError: An argument that does not fit the table.
             ScriptError: A row that cannot be sent, or times that cannot be used.
         """
-        options = {"time": time, "unit": unit, "rate": rate, "columns": columns, "template": template, "rows": rows}
+        options = {name: value for name, value in locals().items() if name not in ("cls", "df")}
         return cls._of(from_frame(df, options))
 
     @classmethod
@@ -183,7 +238,7 @@ class Script(ByHand):
         if isinstance(source, Script):
             only_for_tables(options, "a Script")
             lines = None if source._steps is None else Parsed(source._steps, source.rules, recorded=source.recorded)
-            made = Made(source._name, lines, None if lines else source._program, source._delays)
+            made = Made(source._name, lines, None if lines else source._program, source._delays, source._endless)
             return cls._of(made.timed(timing), source.rules)
         if isinstance(source, (str, os.PathLike)):
             return cls._of(from_file(source, timing, options))
@@ -197,6 +252,27 @@ class Script(ByHand):
             f"is a {type(source).__name__}, which cannot be played",
             "valid: a path to a .jsonl file or a table, a Script, a DataFrame or other table, a list of dicts or texts",
         )
+
+    def preview(self, n: int = 10, *, key: object = None, seed: int = 0) -> Preview:
+        """Return the first messages as a connection would get them now, before anything is served.
+
+        A script that waits for its client is shown up to there; of one that clients subscribe to, all keys.
+
+        Args:
+            n: How many messages.
+            key: Whose rows, with ``by=``; all unless given.
+            seed: The seed of what templates draw.
+
+        Returns:
+            A DataFrame with a row a message: `at` (s), `size` (bytes), `message` (text, or bytes of a binary one).
+
+        Raises:
+            OptionError: A wrong argument.
+            AuthorError: What a template or function of yours raised.
+        """
+        from .preview import preview
+
+        return preview(self, n, key, seed)
 
     # Rules beside the steps
 
@@ -220,7 +296,7 @@ class Script(ByHand):
         arguments = {key: value for key, value in locals().items() if key != "self"}
         rules = (*self.rules, rule(**arguments))
         if self._steps is None:
-            return Script._of(Made(self._name, program=self._program), rules)
+            return Script._of(Made(self._name, program=self._program, endless=self._endless), rules)
         return Script._of(Made(self._name, Parsed(self._steps, rules, recorded=self.recorded), delays=self._delays))
 
     # What it holds
@@ -230,8 +306,7 @@ class Script(ByHand):
         """The steps; a table's rows become steps here."""
         if self._steps is not None:
             return self._steps
-        assert self._program is not None
-        table = self._program
+        table = self.program
         return tuple(replace(table.steps[index], ts=table.at[index]) for index in range(len(table)))
 
     @property
@@ -239,8 +314,11 @@ class Script(ByHand):
         """The steps as a session plays them.
 
         Raises:
-            ScriptError: A jump to no step; this is checked when the script is used, so that ids may come later.
+            ScriptError: A jump to no step; this is checked when the script is used, so that ids may come later. Or it
+                has no end.
         """
+        if self._endless is not None:
+            raise ScriptError(self._name, "it has no end; script[:100] is a part, and n= makes so many messages")
         if self._program is None:
             assert self._steps is not None
             self._program = Program.of(self._steps, self._name, delays=self._delays)
@@ -249,6 +327,8 @@ class Script(ByHand):
     @property
     def duration(self) -> float:
         """How long it lasts if nothing waits or jumps, in seconds."""
+        if self._endless is not None:
+            return math.inf
         return self.program.at[-1] / 1000 if len(self) else 0.0
 
     def validate(self) -> Script:
@@ -260,6 +340,8 @@ class Script(ByHand):
         Warns:
             UserWarning: There are steps that no way through the script leads to.
         """
+        if self.endless:
+            return self
         if not self:
             raise ScriptError(self._name, "there are neither steps nor rules in it")
         if self._steps is not None:
@@ -273,7 +355,7 @@ class Script(ByHand):
         return len(self._steps) if self._steps is not None else len(self.program)
 
     def __bool__(self) -> bool:
-        return bool(len(self) or self.rules)
+        return self.endless or bool(len(self) or self.rules)
 
     @overload
     def __getitem__(self, index: int) -> Step: ...
@@ -282,11 +364,25 @@ class Script(ByHand):
     def __getitem__(self, index: slice) -> Script: ...
 
     def __getitem__(self, index: int | slice) -> Step | Script:
+        if self._endless is not None:
+            return self._part(self._endless, index)
         if isinstance(index, slice):
             return self._with(self.steps[index])
         return self.program.steps[range(len(self))[index]]
 
+    def _part(self, endless: Endless, index: int | slice) -> Step | Script:
+        """Return a part of a script without end."""
+        first, last = (index.start or 0, index.stop) if isinstance(index, slice) else (index, index + 1)
+        if last is None or min(first, last) < 0 or (isinstance(index, slice) and index.step not in (None, 1)):
+            raise ScriptError(self._name, "it has no end; a part is counted from its beginning: script[:100]")
+        program = endless.program(max(0, last - first), first)
+        if isinstance(index, slice):
+            return Script._of(Made(self._name, program=program), self.rules)
+        return program.steps[0]
+
     def __iter__(self) -> Iterator[Step]:
+        if self._endless is not None:
+            return (Step(ts=ms, payload=payload) for ms, payload in self._endless.payloads())
         return iter(self.steps)
 
     def __eq__(self, other: object) -> bool:
@@ -295,7 +391,8 @@ class Script(ByHand):
         if self is other:
             return True
         if self._steps is None or other._steps is None:
-            return self._program is other._program and self.rules == other.rules
+            same = self._program is other._program and self._endless is other._endless
+            return same and self.rules == other.rules
         return self._bare() == other._bare() and self._delays == other._delays
 
     def _bare(self) -> list[Step | Rule]:
@@ -335,9 +432,12 @@ class Script(ByHand):
             every = None if step.every_ms is None else step.every_ms / factor
             return replace(step, ts=ts, every_ms=every)
 
+        if self._endless is not None:
+            return Script._of(Made(self._name, endless=self._endless.scaled(factor)), self.rules)
         if self._steps is None:
             table = self.program
-            faster = replace(table, at=[at / factor for at in table.at], period=table.period / factor)
+            cuts = None if table.cuts is None else table.cuts.scaled(factor)
+            faster = replace(table, at=Scaled(table.at, factor), period=table.period / factor, cuts=cuts)
             return Script._of(Made(self._name, program=faster), self.rules)
         return self._with(map(timed, self._steps))
 
@@ -492,6 +592,7 @@ class Script(ByHand):
 
     def _lines(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Return the header line of a replay file, or nothing, and its other lines."""
+        self._whole()
         header: dict[str, Any] = {"mockforge": HEADER_VERSION, "timing": "delay"} if self._delays else {}
         about = self.recorded
         # A query may be secret, and a file is passed on.
@@ -516,10 +617,12 @@ class Script(ByHand):
 
     def summary(self) -> str:
         """Return how many steps and rules there are, and how long the steps last."""
-        return self.counted() + (f" in {human(self.duration)}" if self.duration else "")
+        return self.counted() + (f" in {human(self.duration)}" if 0 < self.duration < math.inf else "")
 
     def counted(self) -> str:
         """Return how many steps and rules there are."""
+        if self.endless:
+            return "messages without end" + (f" and {len(self.rules):,} rules" if self.rules else "")
         counts = [(len(self), "step"), *([(len(self.rules), "rule")] if self.rules else [])]
         return " and ".join(f"{count:,} {what}{'s' if count != 1 else ''}" for count, what in counts)
 

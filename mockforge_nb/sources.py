@@ -16,9 +16,11 @@ from .errors import OptionError, ScriptError, ScriptFileNotFoundError
 
 if TYPE_CHECKING:
     from .formats.lines import Read
+    from .generators.endless import Endless
 
 Timing = Literal["offset", "delay"]
-Shape = str | Callable[[dict[str, Any]], str | bytes | dict[str, Any]]
+Shape = str | Callable[[Any], str | bytes | dict[str, Any] | list[Any]]
+Template = Shape | Mapping[str, Shape]
 
 TABLES = (".parquet", ".feather", ".arrow", ".csv", ".tsv")
 """The kinds of files with tables."""
@@ -32,12 +34,14 @@ class Made(NamedTuple):
         lines: The steps and rules; None: it is a table.
         program: The program of a table's rows; None: it is none.
         delays: Whether `ts` is the pause before each step.
+        endless: Messages without end; None: it is none.
     """
 
     name: str
     lines: Parsed | None = None
     program: Program | None = None
     delays: bool = False
+    endless: Endless | None = None
 
     def timed(self, timing: object) -> Made:
         """Return the same with `ts` as `timing` says.
@@ -168,6 +172,20 @@ def connections_of(path: str | os.PathLike[str]) -> list[Parsed]:
     return each_connection(read.entries, str(path), read.problems)
 
 
+OF_CONNECTIONS = ("subscribe", "unsubscribe", "ack")
+
+
+def _cut(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a table as its program takes them: what is said of who gets what is one thing there."""
+    from .generators.cutting import Cutting
+    from .subscriptions import subscription
+
+    kept = dict(options)
+    asked = subscription(*(kept.pop(name, None) for name in OF_CONNECTIONS))
+    said = {name: kept.pop(name) for name in ("by", "snapshot", "rebase", "batch") if name in kept}
+    return {**kept, "cutting": Cutting(**said, subscription=asked)}
+
+
 def from_frame(df: Any, options: Mapping[str, Any]) -> Made:
     """Make messages, or steps, of a table's rows; arguments and errors are those of `Script.from_frame`."""
     if is_frame(df):
@@ -189,10 +207,10 @@ def _from_table(table: Any, options: Mapping[str, Any]) -> Made:
         frame, name = (table, "<DataFrame>") if is_frame(table) else (table.frame(), table.name)
         return Made(name, lines_of(entries_of(frame), name))
     if not is_frame(table):
-        return _of(table.program(**given))
+        return _of(table.program(**_cut(given)))
     from .generators.tables import program_from_frame
 
-    return _of(program_from_frame(table, **given))
+    return _of(program_from_frame(table, **_cut(given)))
 
 
 def from_list(entries: Sequence[Any], options: Mapping[str, Any]) -> Made:
@@ -205,7 +223,7 @@ def from_list(entries: Sequence[Any], options: Mapping[str, Any]) -> Made:
         return Made("<list>", lines_of(entries, "<list>"))
     from .generators.tables import program_from_rows
 
-    return _of(program_from_rows(list(entries), **given))
+    return _of(program_from_rows(list(entries), **_cut(given)))
 
 
 def _of(program: Program) -> Made:

@@ -33,6 +33,8 @@ def opener(source: object) -> Open:
     """
     if isinstance(source, (str, bytes, bytearray, Mapping)):
         raise OptionError("stream()", source, "is one message", "give a list of them, or .replay([…]) for a script")
+    if hasattr(source, "play_against"):
+        raise OptionError("stream()", source, "is a Script", ".replay(script) plays it")
     if hasattr(source, "__dataframe__") or hasattr(source, "__arrow_c_stream__"):
         raise OptionError("stream()", source, "is a table", ".replay(table, rate=…) sends its rows")
     if isinstance(source, (Iterator, AsyncIterator)):

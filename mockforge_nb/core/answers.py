@@ -92,8 +92,30 @@ class Answers:
         Raises:
             Exception: What a template or a function of the author's raised.
         """
-        context = self._speech.about(self._speech.kept("otherwise"), now, self._speech.script_ms, message, None)
-        self.say(answers, Asked(message, -1, None), context, now, out)
+        self._answer(answers, "otherwise", message, None, now, out)
+
+    def acknowledge(
+        self, answers: tuple[Answer, ...], message: Message, match: Match, now: float, out: list[Command]
+    ) -> None:
+        """Say what a message is answered that asked for keys; `match` has them.
+
+        Raises:
+            Exception: What a template or a function of the author's raised.
+        """
+        self._answer(answers, "acknowledge", message, match, now, out)
+
+    def _answer(
+        self,
+        answers: tuple[Answer, ...],
+        purpose: str,
+        message: Message,
+        match: Match | None,
+        now: float,
+        out: list[Command],
+    ) -> None:
+        if answers:
+            context = self._speech.about(self._speech.kept(purpose), now, self._speech.script_ms, message, match)
+            self.say(answers, Asked(message if match is None else message.matched(match), -1, match), context, now, out)
 
     def returned(self, asked: Asked, value: Any, now: float, out: list[Command]) -> None:
         """Say what a coroutine of the author's returned."""

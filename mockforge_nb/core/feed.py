@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from .events import Close, Drop
 from .plan import Stream
+from .program import Payload
 from .rules import Answer, Connected, one_message
 
 AT_ONCE: Final = 64
@@ -29,18 +30,26 @@ class Poured:
 
 
 class Feed:
-    """Takes items from a source at its rate.
+    """Takes items from a source at its rate, or at the times that come with them.
 
     With a rate, item ``i`` is due ``i / rate`` after the start; a source that falls behind by more than one
     interval goes on from there, so that what was late does not come as a burst.
+
+    Args:
+        stream: What is streamed.
+        now: The driver's time (s).
+        connection: The connection that it is for; None: there is none.
+        began: When it began (s): what was due before `now` is past.
 
     Attributes:
         source: What is iterated.
         done: Whether nothing is left.
     """
 
-    def __init__(self, stream: Stream, now: float, connection: Connected | None) -> None:
+    def __init__(self, stream: Stream, now: float, connection: Connected | None, began: float | None = None) -> None:
         self.source = stream.open(connection)
+        self._timed, self._scale = stream.timed, 1 / stream.speed
+        self._entered, self._began = now, now if began is None else began
         self._rate = stream.rate
         self._interval = 1 / stream.rate if stream.rate is not None else 0.0
         self._quick = type(self.source) in _QUICK
@@ -64,6 +73,11 @@ class Feed:
         """Take items that were asked for."""
         self._asked = False
         self._ready += items
+        if self._timed:
+            while self._ready and self._due_of(self._ready[0]) < self._entered:
+                self._ready.popleft()
+                self._index += 1
+            return
         if self._due < now - self._interval or not self._interval:
             self._due = now
 
@@ -73,7 +87,12 @@ class Feed:
 
     def due(self) -> float | None:
         """Return when there is something to do (s); None: not before the source says something, or never."""
+        if self._timed:
+            return self._due_of(self._ready[0]) if self._ready else None
         return self._due if self._ready or (self._quick and not self._ended) else None
+
+    def _due_of(self, item: tuple[float, Payload]) -> float:
+        return self._began + item[0] * self._scale / 1000
 
     def take(self, now: float) -> Poured | None:
         """Return what is due at `now`; None: nothing is, or the source has ended.
@@ -81,6 +100,8 @@ class Feed:
         Raises:
             OptionError: An item cannot be sent.
         """
+        if self._timed:
+            return self._take_timed(now)
         if self._due > now:
             return None
         if self._quick and not self._ready and not self._ended:
@@ -96,6 +117,13 @@ class Feed:
         if not self._interval or self._due < now - self._interval:
             self._due = now
         return poured
+
+    def _take_timed(self, now: float) -> Poured | None:
+        if not self._ready or (due := self._due_of(self._ready[0])) > now:
+            return None
+        ms, payload = self._ready.popleft()
+        self._index += 1
+        return Poured(payload, self._index - 1, due, ms * self._scale)
 
     def _next(self) -> Iterator[Any]:
         assert isinstance(self.source, Iterator)

@@ -44,6 +44,15 @@ class Replay:
     shared: bool = False
     then: Literal["hold", "close"] = "hold"
 
+    def lacks(self, params: Mapping[str, str]) -> str | None:
+        """Return what somebody is told whose path names a key that the table does not have; None: it has it."""
+        cuts = self.program.cuts
+        keys = None if cuts is None or cuts.subscription is not None else cuts.keys
+        key = None if keys is None else params.get(keys.name)
+        if keys is None or key is None or key in keys:
+            return None
+        return f"{self.program.name} has no rows with {keys.name} {key!r}{keys.nearest(key)}."
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:
@@ -53,11 +62,19 @@ class Stream:
         open: Returns what is iterated for a connection.
         rate: How many messages a second; None: as fast as they come and the client reads.
         then: What follows the last item.
+        timed: Whether each item is a pair of its time, in ms from the start, and a `Payload`; then there is no rate.
+        speed: What these times are divided by; infinite: as fast as the client reads.
+        shared: Whether who joins late enters where the others are, in place of at the beginning.
+        variables: The template variables that its payloads use and that are not built in.
     """
 
     open: Callable[[Connected | None], Iterator[Any] | AsyncIterator[Any]]
     rate: float | None = None
     then: Literal["hold", "close"] = "hold"
+    timed: bool = False
+    speed: float = 1.0
+    shared: bool = False
+    variables: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +189,8 @@ class Plan:
         used = [rule.variables for rule in self.rules.all]
         if isinstance(self.behaviour, Replay):
             used.append(self.behaviour.program.variables)
+        elif isinstance(self.behaviour, Stream):
+            used.append(self.behaviour.variables)
         elif isinstance(self.behaviour, Relay) and self.behaviour.fallback is not None:
             used.append(self.behaviour.fallback.program.variables)
         if isinstance(self.otherwise, tuple):

@@ -13,6 +13,7 @@ from .plan import Replay, Shared
 
 if TYPE_CHECKING:
     from .context import Context
+    from .cuts import View
     from .pattern import Match
     from .program import Program
 
@@ -73,8 +74,9 @@ class Player:
         context: What its templates read; None: what those of the connection's own script read.
     """
 
-    def __init__(self, replay: Replay, now: float, shared: Shared) -> None:
+    def __init__(self, replay: Replay, now: float, shared: Shared, view: View | None = None) -> None:
         self.program = replay.program
+        self._view = view  # what of the program this connection is played; None: all of it
         self.shared = replay.shared
         self.rule = -1
         self.context: Context | None = None
@@ -94,7 +96,9 @@ class Player:
         self._since: float | None = None  # when the wait began
         self._heard: Message | None = None
         self._repeats: list[_Repeat] = []
-        if replay.shared:
+        if view is not None:
+            self._enter(view, now, shared)
+        elif replay.shared:
             self._join(now, shared)
 
     @classmethod
@@ -297,6 +301,9 @@ class Player:
         self.index = 0
         self._origin += self.program.period * self.scale / 1000
         self.start_ms += self.program.period * self.scale
+        if self._view is not None:
+            self.program = self._view.round(self.round)
+            self.done = not len(self.program)
 
     def _join(self, now: float, shared: Shared) -> None:
         """Enter a replay that others already watch: the next step is the first that is not yet past."""
@@ -315,3 +322,51 @@ class Player:
                 self.start_ms += skip * period
             self._next_round()
             self.index = bisect_left(self.program.at, self._elapsed(now))
+
+    # A table of which a connection gets a part
+
+    def _enter(self, view: View, now: float, shared: Shared) -> None:
+        """Begin where the play-head stands: at the beginning, or where that of all connections is."""
+        cuts = view.cuts
+        began = now
+        if self.shared:
+            began = shared.began = now if shared.began is None else shared.began
+        self._origin = began - cuts.begin * self.scale / 1000
+        self.start_ms = -cuts.begin * self.scale
+        head = cuts.begin
+        if began < now:
+            head = self._elapsed(now)
+            rounds = int(head // cuts.period) if cuts.period > 0 else 0
+            rounds = rounds if self._rounds is None else min(rounds, self._rounds - 1)
+            head -= rounds * cuts.period
+            self._turn_rounds(rounds)
+        self._take_up(view.enter(head, self.round))
+
+    def change(self, keys: frozenset[str], now: float) -> None:
+        """Go on with the rows of other keys: of new ones from where the play-head stands."""
+        view = self._view
+        assert view is not None
+        if self._rounds is not None:
+            self.round = min(self.round, self._rounds - 1)  # the last one was over
+        head = view.cuts.begin
+        if self.scale > 0 and view.cuts.timed:
+            head = self._elapsed(now)
+            if head < 0 and self.round:
+                # What it had of this round was over, and the next one has not begun: others are still in this one.
+                self._turn_rounds(-1)
+                self.program = view.round(self.round)
+                self.index = len(self.program)
+                head = self._elapsed(now)
+        self._take_up(view.change(keys, self.program, self.index, max(0.0, head), self.round))
+
+    def _take_up(self, program: Program) -> None:
+        """Play a program from its beginning, or the next round's if there is nothing in it."""
+        self.program, self.index, self.done = program, 0, False
+        self._last_wait, self._waits = -1, False
+        if not len(program):
+            self._next_round()
+
+    def _turn_rounds(self, count: int) -> None:
+        self.round += count
+        self._origin += count * self.program.period * self.scale / 1000
+        self.start_ms += count * self.program.period * self.scale

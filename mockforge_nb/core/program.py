@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from .message import BINARY, TEXT, to_json
 
 if TYPE_CHECKING:
+    from .cuts import Chosen, Cuts, Lists
     from .match import Pattern
     from .template import JsonTemplate, TextTemplate
 
@@ -244,6 +245,10 @@ class Program:
         plain: Whether every step only sends the same bytes to every connection.
         ids: Where the steps with an id stand.
         delays: Whether `ts` is the pause before each step, not its time from the start.
+        cuts: How it is cut to each connection; None: all are played the same.
+        chosen: The table's rows that it was cut to; None: its steps are all there is.
+        lists: Which of these are sent as one list; None: each is sent by itself.
+        keep: How many bytes of frames are kept for the next connection.
     """
 
     steps: StepSource
@@ -253,6 +258,10 @@ class Program:
     plain: bool = True
     ids: Mapping[str, int] = field(default_factory=dict)
     delays: bool = False
+    cuts: Cuts | None = None
+    chosen: Chosen | None = None
+    lists: Lists | None = None
+    keep: int = KEPT_BYTES
     _times: Sequence[float] = field(default=(), repr=False)
     _bounds: list[int] = field(default_factory=list, repr=False)
     _blocks: dict[int, Block] = field(default_factory=dict, repr=False)
@@ -290,7 +299,7 @@ class Program:
             elif step.payload is not None and not isinstance(step.payload.value, (dict, list)):
                 size += len(step.payload.literal())
         ids = {step.step_id: index for index, step in enumerate(steps) if step.step_id is not None}
-        return cls(tuple(steps), at, due, name, plain, ids, delays, times, bounds)
+        return cls(tuple(steps), at, due, name, plain, ids, delays, _times=times, _bounds=bounds)
 
     def gap(self, before: int, after: int) -> float:
         """Return how long after step `before` step `after` is due when it is jumped to, in ms."""
@@ -336,6 +345,20 @@ class Program:
         used += [template.variables for step in steps for template in step.sets.values()]
         return frozenset().union(*used)
 
+    def number(self, index: int) -> int:
+        """Return what the traffic calls a step: its place in the script, in one that was cut its row in the table."""
+        if self.chosen is None:
+            return index
+        return self.chosen.one(index if self.lists is None else int(self.lists.bounds[index]))
+
+    def numbers(self, first: int, last: int) -> Any:
+        """Return what the traffic calls the steps from `first` to before `last`."""
+        if self.chosen is None:
+            return range(first, last)
+        return (
+            [self.number(index) for index in range(first, last)] if self.lists is not None else self.chosen[first:last]
+        )
+
     def tag(self, index: int) -> str | None:
         """Return the id of a step; a table's rows have none."""
         return self.steps[index].step_id if self.ids else None
@@ -374,7 +397,7 @@ class Program:
         if block is None:
             frames = [frame(self.opcode(first + i), p) for i, p in enumerate(self.payloads(first, last))]
             block = Block(first, b"".join(frames), list(accumulate(map(len, frames))))
-            if self._kept > KEPT_BYTES:
+            if self._kept > self.keep:
                 self._blocks.clear()
                 self._kept = 0
             self._blocks[first] = block

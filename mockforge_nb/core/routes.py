@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from mockforge_nb.errors import OptionError, nearest
 
 from .conditions import Conditions
-from .plan import Plan, Shared
+from .plan import Plan, Replay, Shared
 
 _PARAMETER: Final = re.compile(r"\{([A-Za-z_]\w*)(:path)?\}")
 
@@ -96,6 +96,11 @@ class Route:
     plan: Plan
     shared: Shared = field(default_factory=Shared)
 
+    def lacks(self, params: Mapping[str, str]) -> str | None:
+        """Return what a path's parameters ask for that is not there, in words; None: all is there."""
+        behaviour = self.plan.behaviour
+        return behaviour.lacks(params) if isinstance(behaviour, Replay) else None
+
     def under(self, conditions: Conditions) -> Route:
         """Return the route with another network."""
         return replace(self, plan=replace(self.plan, conditions=conditions))
@@ -148,11 +153,16 @@ class Routes:
         for route in self._ranked:
             params = route.path.match(path)
             if params is not None:
-                return route, params
+                return None if route.lacks(params) else (route, params)
         return None
 
     def missing(self, path: str) -> str:
         """Return what somebody is told who asks for a path that is not there."""
+        for route in self._ranked:
+            params = route.path.match(path)
+            lacks = None if params is None else route.lacks(params)
+            if lacks is not None:
+                return lacks
         paths = [route.path.text for route in self._all]
         meant = nearest(path, paths) if len(paths) > 1 else ""
         return f"There is nothing at {path}; this mock serves {', '.join(paths)}{meant or '.'}"

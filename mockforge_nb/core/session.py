@@ -10,6 +10,7 @@ from mockforge_nb.errors import ExpectationError, TemplateError
 
 from .answers import Answers, Asked
 from .conditions import Conditions
+from .cuts import View
 from .deck import Deck
 from .events import (
     NAN,
@@ -66,6 +67,7 @@ from .relaying import Asked as Transformed
 from .rules import Connected
 from .speech import Speech
 from .stage import Stage
+from .subscribing import Subscriber
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,8 +98,8 @@ class Session:
 
     __slots__ = (
         "_answers", "_asleep", "_connection", "_ended", "_fallen", "_feed", "_handling", "_later", "_next",
-        "_open", "_out", "_outbox", "_passing", "_player", "_relaying", "_shared", "_stage", "_wake", "network",
-        "plan", "speech", "who",
+        "_open", "_out", "_outbox", "_passing", "_player", "_relaying", "_shared", "_stage", "_subscriber", "_wake",
+        "network", "plan", "speech", "who",
     )  # fmt: skip  # ten thousand of them may be open
 
     def __init__(
@@ -112,6 +114,7 @@ class Session:
         self._answers = Answers(self._outbox, self.speech, connection)
         self._answers.configure(plan, self._shared)
         self._player: Player | None = None  # the replay's
+        self._subscriber: Subscriber | None = None
         self._feed: Feed | None = None
         self._handling: _Handling | None = None
         self._relaying: Relaying | None = None
@@ -234,10 +237,10 @@ class Session:
         self._ended = self._next = self._fallen = False
         self._relaying = None  # a cassette that has nothing more to say
         if isinstance(behaviour, Replay):
-            self._player = Player(behaviour, now, self._shared)
+            self._begin_replay(behaviour, now)
         elif isinstance(behaviour, Stream):
             try:
-                self._feed = Feed(behaviour, now, self._connection)
+                self._feed = Feed(behaviour, now, self._connection, self._feed_began(behaviour, now))
             except Exception as error:  # noqa: BLE001  # the author's
                 self._outbox.fail(error, now, out)
         elif isinstance(behaviour, Handle):
@@ -264,13 +267,56 @@ class Session:
         else:
             self._relaying.dial(out)
 
+    def _begin_replay(self, replay: Replay, now: float) -> None:
+        """Play a program, or of a table what the connection's path says, or what it will ask for."""
+        cuts = replay.program.cuts
+        self._player = self._subscriber = None
+        if cuts is None:
+            self._player = Player(replay, now, self._shared)
+        elif cuts.subscription is not None:
+            self._subscriber = Subscriber(cuts, cuts.subscription)
+            self.speech.state["subscribed"] = []
+        else:
+            key = None if cuts.keys is None else self.who.params.get(cuts.keys.name)
+            keys = None if key is None or cuts.keys is None else frozenset(cuts.keys.known([key]))
+            self._player = Player(replay, now, self._shared, View(cuts, keys, self._began_ns(replay, now)))
+
+    def _feed_began(self, stream: Stream, now: float) -> float:
+        """Return when a stream that is begun now began: for all connections, if it is shared."""
+        if stream.shared and self._shared.began is None:
+            self._shared.began = now
+        return self._shared.began if stream.shared and self._shared.began is not None else now
+
+    def _began_ns(self, replay: Replay, now: float) -> int:
+        """Return the UTC time (ns) at which a replay that is begun now began: for all connections, if it is shared."""
+        began = self._shared.began if replay.shared and self._shared.began is not None else now
+        return self.speech.time_ns(began, 0.0)
+
+    def _subscribe(self, message: Message, now: float, out: list[Command]) -> bool:
+        """Let a message say which keys the connection wants; return whether it is about that.
+
+        Raises:
+            Exception: What a template or a function of the author's raised.
+        """
+        subscriber, replay = self._subscriber, self.plan.behaviour
+        if subscriber is None or not isinstance(replay, Replay) or self._next:
+            return False
+        heard = subscriber.hear(message)
+        if heard is None:
+            return False
+        self.speech.state["subscribed"] = [*subscriber.keys]
+        self._player = subscriber.play(self._player, replay, now, self._shared, self._began_ns(replay, now))
+        self._answers.acknowledge(subscriber.subscription.ack, message, heard.match, now, out)
+        return True
+
     def _fall_back(self, replay: Replay, now: float) -> None:
         """Play what stands in for an upstream that is down."""
-        self._player, self._fallen = Player(replay, now, self._shared), True
+        self._begin_replay(replay, now)
+        self._fallen = True
 
     def _end_all(self, out: list[Command], *, handler: bool) -> None:
         """End what runs; a handler may be left to see the connection's end for itself."""
-        self._player = None
+        self._player = self._subscriber = None
         self._answers.players.clear()
         if self._feed is not None:
             out.append(Halt(self._feed, self._feed.source))
@@ -414,7 +460,7 @@ class Session:
     def _behave(self, message: Message, now: float, out: list[Command]) -> None:
         """Show a message that no rule took to what runs, or do with it what is done with the others."""
         behaviour = self.plan.behaviour
-        if self._listened(message, now, out):
+        if self._listened(message, now, out) or self._subscribe(message, now, out):
             return
         if self._handling is not None:
             out.append(Deliver(message))
@@ -647,7 +693,12 @@ class Session:
             self._outbox.close(poured.answer, now, out)
             return MESSAGE_COST
         self.speech.script_ms = poured.script_ms
-        data = poured.answer.literal()
+        try:
+            context = self.speech.kept("template")
+            data = self.speech.render(poured.answer, self.speech.about(context, now, poured.script_ms, None, None))
+        except TemplateError as error:
+            out.append(Failed(error, poured.index))
+            return MESSAGE_COST
         send = Send(poured.answer.opcode, data, poured.index, poured.script_ms)
         self._outbox.offer(send, poured.due, out)
         return MESSAGE_COST + len(data)

@@ -92,8 +92,14 @@ class Simulation:
         self.log.started_ns = plan.clock_ns or 0
         self.log.relays = isinstance(plan.behaviour, Relay)
 
-    def run(self, says: Sequence[Said], until: float, connections: int = 1) -> None:
+    def run(self, says: Sequence[Said], until: float, connections: int = 1, most: int | None = None) -> None:
         """Let `connections` clients connect at once, each saying the same, and time pass `until` (s).
+
+        Args:
+            says: What each says.
+            until: When it is over (s).
+            connections: How many there are.
+            most: How many rows of the log are enough; None: none are.
 
         Raises:
             OptionError: The script lets no time pass, or the mock needs an event loop.
@@ -102,13 +108,15 @@ class Simulation:
             self._open(number, says)
         behaviour = self._route.plan.behaviour
         steps = len(behaviour.program) * (behaviour.rounds or 1) if isinstance(behaviour, Replay) else 0
-        most = MOST_TURNS + (steps + len(says)) * connections
+        most_turns = MOST_TURNS + (steps + len(says)) * connections
         last, turns = -1.0, 0
         while self._ahead and self._ahead[0][0] <= until:
+            if most is not None and self.log.position >= most:
+                return
             self.now, _, peer, what = heapq.heappop(self._ahead)
             turns = turns + 1 if self.now == last else 0
             last = self.now
-            if turns > most:
+            if turns > most_turns:
                 problem = f"is never reached: at {last:g} s the mock lets no time pass"
                 raise OptionError("simulate()", until, problem, "give a stream a rate=, a script a time")
             if isinstance(what, Said):

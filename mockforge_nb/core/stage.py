@@ -53,7 +53,8 @@ class Stage:
         for index in range(run.first, run.last):
             payload = program.payload(index)
             size += len(payload) + MESSAGE_COST
-            send = Send(program.opcode(index), payload, index, player.script_ms(index), rule=player.rule)
+            number = program.number(index)
+            send = Send(program.opcode(index), payload, number, player.script_ms(index), rule=player.rule)
             self._outbox.offer(send, player.due_of(index), out, program.tag(index))
         return size
 
@@ -68,9 +69,9 @@ class Stage:
             try:
                 data = speech.render(payload, self._context(index, script_ms, player, now))
             except Exception as error:  # noqa: BLE001  # whatever a user's function raises is the author's error
-                out.append(Failed(error, index, player.rule))
+                out.append(Failed(error, player.program.number(index), player.rule))
                 continue
-            send = Send(payload.opcode, data, index, script_ms, NAN, player.rule)
+            send = Send(payload.opcode, data, player.program.number(index), script_ms, NAN, player.rule)
             offer(send, player.due_of(index), out, steps[index].step_id)
             size += MESSAGE_COST + len(data)
             if size >= BLOCK_BYTES:

@@ -8,7 +8,7 @@ both ways give the same, and Jinja is loaded only where it is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from mockforge_nb.errors import TemplateError
 
 from .context import Context, stream
 from .jinja import compile_jinja
+from .message import to_json
 from .syntax import Part, read_part, split
 from .tokens import BARE, KNOWN, CallError, Maker, MissingError, jsonable, to_text
 
@@ -127,6 +128,31 @@ class TextTemplate:
 
     def __repr__(self) -> str:
         return f"<TextTemplate {self.source!r}>"
+
+
+class Slot(str):
+    """A template that is one value of a JSON message whose other texts are none."""
+
+    __slots__ = ()
+
+
+def pieced(data: bytes, slots: Mapping[str, TextTemplate]) -> TextTemplate:
+    """Return the template of a JSON message that is written but for its slots.
+
+    Args:
+        data: The message, with each slot's text between two NULs, which no JSON text has.
+        slots: The parsed templates of these texts.
+    """
+    pieces = data.decode().split("\0")
+    made = [slots[piece] if place % 2 else piece for place, piece in enumerate(pieces)]
+    used = [piece for piece in made if isinstance(piece, TextTemplate)]
+
+    def make(ctx: Context) -> str:
+        return "".join([one if type(one) is str else to_json(one.evaluate(ctx, jsonable)) for one in made])  # type: ignore[union-attr]
+
+    source = "".join(piece if place % 2 == 0 else to_json(piece) for place, piece in enumerate(pieces))
+    variables: frozenset[str] = frozenset().union(*(one.variables for one in used))
+    return TextTemplate(source, make, variables, literal=False, numbered=any(one.numbered for one in used))
 
 
 class JsonTemplate:

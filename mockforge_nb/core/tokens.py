@@ -197,6 +197,12 @@ def _row(ctx: Context) -> Mapping[Any, Any]:
     return ctx.row
 
 
+def _rows(ctx: Context) -> Any:
+    if ctx.row is None:
+        raise MissingError("there is no list of a table's rows here")
+    return ctx.row
+
+
 class Headers(dict[str, str]):
     """Headers by their name in any case, and with ``_`` for ``-`` (RFC 9110 §5.1)."""
 
@@ -219,6 +225,7 @@ ROOTS: Final[Mapping[str, Callable[[Context], Any]]] = {
     "query": lambda ctx: ctx.query,
     "headers": lambda ctx: Headers(ctx.headers),
     "row": _row,
+    "rows": _rows,
     "connection": lambda ctx: ctx.connection,
 }
 """What a template reads by name."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from mockforge_nb.errors import OptionError
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([a-z]+)\s*", re.IGNORECASE)
 VALID = 'a number, "250ms", "10s", "5m", "2h", "1d" or a timedelta'
@@ -46,6 +47,26 @@ def number(value: object) -> float:
         return float(value)  # type: ignore[arg-type]  # numpy scalars and the like have __float__
     except (TypeError, ValueError, OverflowError):
         return math.nan
+
+
+def epoch_ns(value: object, where: str) -> int:
+    """Return an instant, a text in ISO 8601 or a datetime, as ns since 1970; without a zone it is UTC.
+
+    Raises:
+        OptionError: It is none.
+    """
+    valid = 'valid: "2024-01-15T10:30:00Z" or a datetime'
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise OptionError(where, value, "is no time", valid) from None
+    if isinstance(moment, date) and not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
+    if not isinstance(moment, datetime) or moment != moment:
+        raise OptionError(where, value, "is no time", valid)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def human(duration: float) -> str:

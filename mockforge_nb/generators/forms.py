@@ -10,14 +10,15 @@ from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
 from uuid import UUID
 
 import orjson
 
 from mockforge_nb.errors import ScriptError
 
-from .times import from_arrow, least_digits, listed, writer, written
+from .instants import Instants, least_digits, written
+from .times import from_arrow, listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,19 @@ if TYPE_CHECKING:
 
 Writer: TypeAlias = Callable[[Any], list[bytes]]
 """A column: given a slice or an array of positions it returns the JSON texts of these values."""
+
+
+@runtime_checkable
+class Moving(Protocol):
+    """A column of instants."""
+
+    def __call__(self, rows: Any) -> list[bytes]:
+        """Return the JSON texts of some values."""
+        ...
+
+    def moved(self, ns: int) -> Writer:
+        """Return the column with its instants moved by so many ns."""
+        ...
 
 
 _LINES: Final = orjson.OPT_INDENT_2 | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
@@ -50,7 +64,7 @@ def to_bytes(value: Any) -> bytes:
     """
     try:
         # Copied: orjson's own results are shrunk from 1 KiB in place, and many that are kept cost malloc 2-9 us each.
-        return bytes(memoryview(orjson.dumps(value, default=_form, option=_COMPACT)))
+        return bytes(memoryview(orjson.dumps(value, default=form, option=_COMPACT)))
     except TypeError:
         pass  # ints beyond 64 bits, keys that are no texts, lone surrogates: the long way; or no JSON at all
     try:
@@ -73,12 +87,12 @@ def _all_to_bytes(values: list[Any]) -> list[bytes]:
     if not values:
         return []
     try:
-        return orjson.dumps(values, default=_form, option=_LINES)[4:-2].split(b",\n  ")
+        return orjson.dumps(values, default=form, option=_LINES)[4:-2].split(b",\n  ")
     except TypeError:
         return [to_bytes(value) for value in values]
 
 
-def _form(value: Any) -> Any:
+def form(value: Any) -> Any:
     """Return a value that orjson does not know as one that it knows; its `default`."""
     if isinstance(value, datetime):
         return written(value, least_digits(value)) if value == value else None  # NaT is no equal of itself
@@ -135,7 +149,7 @@ def _plain(value: Any, inside: tuple[Any, ...]) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if not isinstance(value, (dict, list, tuple)):
-        return _plain(_form(value), inside)
+        return _plain(form(value), inside)
     if any(value is outer for outer in inside):
         raise NoJSONError(f"{article(value)} that contains itself")
     inside = (*inside, value)
@@ -189,7 +203,7 @@ def column_writer(column: pd.Series[Any], script: str, digits: int = 0) -> Write
             where, way = listed(column.index, far), f"df[{column.name!r}].astype(str)"
             raise ScriptError(script, f"column {column.name!r}, {where}: RFC 3339 has the years 0-9999; use {way}")
 
-        return writer(pd.DatetimeIndex(column), refuse, digits)
+        return Instants.of(pd.DatetimeIndex(column), refuse, digits)
     if dtype.kind == "m":
         return _numbers(column.dt.total_seconds())
     if isinstance(dtype, pd.StringDtype):

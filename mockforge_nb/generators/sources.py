@@ -1,25 +1,27 @@
-"""Where a program's steps come from when it is made of rows: a table's, ready ones, templates'."""
+"""Where a program's steps come from when it is made of rows: a table's, ready ones, some of them, templates'."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from mockforge_nb.core.message import BINARY, TEXT
 from mockforge_nb.core.program import Payload, Step, StepSource
 
-from .forms import Writer, to_bytes
+from .forms import Moving, Writer, to_bytes
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
+    from mockforge_nb.core.cuts import Chosen
     from mockforge_nb.core.template import TextTemplate
 
-    Order = npt.NDArray[np.intp]
+    Order = npt.NDArray[np.integer[Any]]
 
 Kind: TypeAlias = Literal["text", "json", "binary"]
 Shape: TypeAlias = Callable[[dict[str, Any]], Any]
@@ -47,35 +49,21 @@ class Written(Payload):
         return self.data
 
 
-class Rows:
-    """A table's rows, each one JSON object, made when they are asked for.
+class _Chunked:
+    """JSON messages that are made when they are asked for, a chunk of neighbours at once."""
 
-    Args:
-        frame: What the columns come from: it is held so that pandas copies when its owner writes to it.
-        columns: The names, as they are written, and the columns.
-        order: Which row is played first, second, …; None: as they stand.
-    """
-
-    opcode: int = TEXT
-
-    def __init__(self, frame: pd.DataFrame, columns: dict[str, Writer], order: Order | None) -> None:
-        self._frame = frame
-        self._writers = tuple(columns.values())
-        keys = (to_bytes(name).replace(b"%", b"%%") + b":%b" for name in columns)
-        self._form = b"{" + b",".join(keys) + b"}"
-        self._order = order
-        self._chunk: tuple[int, list[bytes]] = (-1, [])
+    opcode: int | None = TEXT
+    _chunk: tuple[int, list[bytes]] = (-1, [])
 
     def __len__(self) -> int:
-        return len(self._frame)
+        raise NotImplementedError
 
     def payloads(self, first: int, last: int) -> list[bytes]:
-        """Return the payloads of the rows from `first` to before `last`."""
-        rows = slice(first, last) if self._order is None else self._order[first:last]
-        return list(map(self._form.__mod__, zip(*[texts(rows) for texts in self._writers], strict=True)))
+        """Return the payloads from `first` to before `last`."""
+        raise NotImplementedError
 
     def payload(self, index: int) -> bytes:
-        """Return one row's payload; its neighbours are made with it and kept until another's are."""
+        """Return one payload; its neighbours are made with it and kept until another's are."""
         number, at = divmod(index, _CHUNK)
         kept, chunk = self._chunk
         if kept != number:
@@ -87,6 +75,42 @@ class Rows:
     def __getitem__(self, index: int) -> Step:
         data = self.payload(range(len(self))[index])
         return Step(payload=Written("json", json.loads(data), data=data))
+
+
+class Rows(_Chunked):
+    """A table's rows, each one JSON object, made when they are asked for.
+
+    Args:
+        frame: What the columns come from: it is held so that pandas copies when its owner writes to it.
+        columns: The names, as they are written, and the columns.
+        order: Which row is played first, second, …; None: as they stand.
+    """
+
+    def __init__(self, frame: pd.DataFrame, columns: dict[str, Writer], order: Order | None) -> None:
+        self._frame, self._columns = frame, columns
+        self._writers = tuple(columns.values())
+        keys = (to_bytes(name).replace(b"%", b"%%") + b":%b" for name in columns)
+        self._form = b"{" + b",".join(keys) + b"}"
+        self._order = order
+
+    def __len__(self) -> int:
+        return len(self._frame)
+
+    def _made(self, rows: Any) -> list[bytes]:
+        return list(map(self._form.__mod__, zip(*[texts(rows) for texts in self._writers], strict=True)))
+
+    def payloads(self, first: int, last: int) -> list[bytes]:
+        """Return the payloads of the rows from `first` to before `last`."""
+        return self._made(slice(first, last) if self._order is None else self._order[first:last])
+
+    def gather(self, rows: Order) -> list[bytes]:
+        """Return the payloads of some rows."""
+        return self._made(rows if self._order is None else self._order[rows])
+
+    def moved(self, ns: int) -> Rows:
+        """Return the rows with their times moved by so many ns."""
+        moved = {name: each.moved(ns) if isinstance(each, Moving) else each for name, each in self._columns.items()}
+        return Rows(self._frame, moved, self._order)
 
 
 class Messages:
@@ -116,6 +140,10 @@ class Messages:
         """Return one payload."""
         return self._payloads[index]
 
+    def gather(self, rows: Order) -> list[bytes]:
+        """Return the payloads of some."""
+        return [self._payloads[row] for row in rows.tolist()]
+
     def __getitem__(self, index: int) -> Step:
         data, kind = self._payloads[index], self._kinds[index]
         if kind == "json":
@@ -126,13 +154,71 @@ class Messages:
 class RowSource(StepSource, Protocol):
     """Steps whose payloads can be had by themselves."""
 
+    opcode: int | None
+
     def payload(self, index: int) -> bytes:
         """Return one payload."""
         ...
 
+    def payloads(self, first: int, last: int) -> Sequence[bytes]:
+        """Return the payloads from `first` to before `last`."""
+        ...
+
+
+class Table(RowSource, Protocol):
+    """Rows of which some can be had."""
+
+    def gather(self, rows: Order) -> list[bytes]:
+        """Return the payloads of some rows."""
+        ...
+
+
+class Picked(_Chunked):
+    """Some rows of a table."""
+
+    def __init__(self, table: Table, chosen: Chosen) -> None:
+        self._table, self._chosen = table, chosen
+        self.opcode = table.opcode
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def payloads(self, first: int, last: int) -> list[bytes]:
+        """Return the payloads from `first` to before `last`."""
+        return self._table.gather(self._chosen[first:last])
+
+    def __getitem__(self, index: int) -> Step:
+        if isinstance(self._table, Messages):  # which may be of any kind
+            return self._table[self._chosen.one(range(len(self))[index])]
+        return super().__getitem__(index)
+
+
+class Lists(_Chunked):
+    """JSON messages of several rows each.
+
+    Args:
+        rows: The rows, as JSON.
+        bounds: Where each list begins, and behind the last how many rows there are.
+    """
+
+    def __init__(self, rows: RowSource, bounds: Order) -> None:
+        self._rows, self._bounds = rows, bounds
+
+    def __len__(self) -> int:
+        return len(self._bounds) - 1
+
+    def payloads(self, first: int, last: int) -> list[bytes]:
+        """Return the payloads of the lists from `first` to before `last`."""
+        bounds = self._bounds[first : last + 1].tolist()
+        if len(bounds) < 2:
+            return []
+        rows = self._rows.payloads(bounds[0], bounds[-1])
+        parts = [rows[a - bounds[0] : b - bounds[0]] for a, b in pairwise(bounds)]
+        return [b"[" + b",".join(part) + b"]" for part in parts]
+
 
 class Templated:
-    """Rows that a text template is rendered over, for each connection anew.
+    """Rows, or lists of them, that a text template is rendered over, for each connection anew.
 
     Args:
         rows: The rows as JSON objects.
@@ -141,6 +227,7 @@ class Templated:
     """
 
     waits = False
+    opcode: int = TEXT
 
     def __init__(self, rows: RowSource, text: str, template: TextTemplate | None) -> None:
         self._rows, self._text, self._template = rows, text, template
@@ -148,6 +235,94 @@ class Templated:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def payloads(self, first: int, last: int) -> list[bytes]:
+        """Return what is sent of a text without tokens."""
+        return [self._text.encode()] * (last - first)
+
     def __getitem__(self, index: int) -> Step:
         row = json.loads(self._rows.payload(range(len(self))[index]))
         return Step(payload=Payload("text", self._text, template=self._template, row=row))
+
+
+class Shaped:
+    """Messages that a function makes of rows, or of lists of them, when they are asked for.
+
+    Args:
+        rows: Returns rows, from one to before another, with what errors call them.
+        count: How many messages there are.
+        bounds: Where each list begins, and behind the last how many rows there are; None: each row is one message.
+        make: Makes a message of what errors call a row, and the row or list.
+    """
+
+    opcode: int | None = None
+
+    def __init__(
+        self,
+        rows: Callable[[int, int], list[tuple[Any, dict[str, Any]]]],
+        count: int,
+        bounds: Order | None,
+        make: Callable[[Any, Any], tuple[bytes, Kind]],
+    ) -> None:
+        self._rows, self._count, self._bounds, self._make = rows, count, bounds, make
+        self._chunk: tuple[int, Messages] = (-1, Messages())
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _messages(self, first: int, last: int) -> Messages:
+        made = Messages()
+        if self._bounds is None:
+            for label, row in self._rows(first, last):
+                made.add(*self._make(label, row))
+            return made
+        bounds = self._bounds[first : last + 1].tolist()
+        rows = self._rows(bounds[0], bounds[-1])
+        for begin, end in pairwise(bounds):
+            part = rows[begin - bounds[0] : end - bounds[0]]
+            made.add(*self._make(part[0][0], [row for _, row in part]))
+        return made
+
+    def _at(self, index: int) -> tuple[Messages, int]:
+        number, at = divmod(range(self._count)[index], _CHUNK)
+        kept, chunk = self._chunk
+        if kept != number:
+            chunk = self._messages(number * _CHUNK, min((number + 1) * _CHUNK, self._count))
+            self._chunk = (number, chunk)
+        return chunk, at
+
+    def payloads(self, first: int, last: int) -> list[bytes]:
+        """Return the payloads from `first` to before `last`."""
+        return [self.payload(index) for index in range(first, last)]
+
+    def payload(self, index: int) -> bytes:
+        """Return one payload."""
+        chunk, at = self._at(index)
+        return chunk.payload(at)
+
+    def __getitem__(self, index: int) -> Step:
+        chunk, at = self._at(index)
+        return chunk[at]
+
+
+class Behind:
+    """Steps, and behind them others."""
+
+    def __init__(self, first: RowSource | Templated | Shaped, second: RowSource | Templated | Shaped) -> None:
+        self._first, self._second = first, second
+        self.opcode = first.opcode if first.opcode == second.opcode else None
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._second)
+
+    def payloads(self, first: int, last: int) -> list[bytes]:
+        """Return the payloads from `first` to before `last`."""
+        split = len(self._first)
+        return [
+            *self._first.payloads(min(first, split), min(last, split)),
+            *self._second.payloads(max(first - split, 0), max(last - split, 0)),
+        ]
+
+    def __getitem__(self, index: int) -> Step:
+        index = range(len(self))[index]
+        split = len(self._first)
+        return self._first[index] if index < split else self._second[index - split]

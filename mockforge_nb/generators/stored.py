@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Any, Final, overload
 from mockforge_nb.core.message import TEXT
 from mockforge_nb.core.program import Program, Step
 
+from .cutting import Cutting, KeyColumn, Template, check_template, cut_program
+from .layout import Layout
 from .scratch import Scratch
-from .sources import Messages, Rows, Shape
-from .tables import Layout
+from .sources import Messages, Rows
 from .times import Clock, check
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
     import pyarrow as pa
+
+    Order = npt.NDArray[np.integer[Any]]
 
 PART_ROWS: Final = 8192
 PART_BYTES: Final = 2**20
@@ -38,7 +43,8 @@ def program_from_batches(
     unit: str | None = None,
     rate: float | None = None,
     columns: Sequence[str] | None = None,
-    template: str | Shape | None = None,
+    template: Template | None = None,
+    cutting: Cutting = Cutting(),  # noqa: B008  # it never changes
     names: Collection[str] = (),
     name: str,
 ) -> Program:
@@ -50,27 +56,39 @@ def program_from_batches(
         ScriptError: Its times are not in order, besides what is wrong with any table.
     """
     check(time, unit, rate)
+    check_template(template)
+    cutting.check(template)
     file = _File()
     layout: Layout | None = None
     clock: Clock | None = None
+    keys = KeyColumn(cutting.by, name) if cutting.by is not None else None
+    first: int | None = None
     for part in _parts(batches):
         frame = _numbered(to_frame(part), file.count)
         if layout is None:
-            layout = Layout(frame, time=time, columns=columns, template=template, script=name)
+            layout = Layout(
+                frame, time=time, unit=unit, columns=columns, template=template, cutting=cutting, script=name
+            )
             layout.rows(frame.head(1))  # what has no JSON form is told here
             clock = Clock(unit, name, layout.reference) if time is not None else None
+            first = layout.first_ns(frame) if cutting.cuts else None
         if clock is not None:
             clock.add(layout.times(frame))
+        if keys is not None:
+            keys.add(layout.keys(frame))
         layout.measure(frame)
         file.add(part)
     assert layout is not None  # what is larger than memory has rows
     rows = StoredRows(file, to_frame, layout)
+    recipe = layout.recipe(layout.material(rows, rows.moved, rows.dicts, first), names)
+    known = None if keys is None else keys.keys
     if rate is not None:
-        return layout.program(rows, Even(file.count, 1000.0 / rate), file.count * 1000.0 / rate, names)
+        period = file.count * 1000.0 / rate
+        return cut_program(recipe, cutting, at=Even(file.count, 1000.0 / rate), period=period, keys=known)
     if clock is not None:
         clock.check(str(time))
     at: Sequence[float] = Even(file.count, 0.0) if clock is None else StoredTimes(clock)
-    return layout.program(rows, at, at[-1] + at[-1] / max(1, file.count - 1), names)
+    return cut_program(recipe, cutting, at=at, period=at[-1] + at[-1] / max(1, file.count - 1), keys=known)
 
 
 def _numbered(frame: pd.DataFrame, first: int) -> pd.DataFrame:
@@ -138,8 +156,8 @@ class _File:
 class StoredRows:
     """The rows of a stored table as a program's steps."""
 
-    def __init__(self, file: _File, to_frame: Callable[[Any], pd.DataFrame], layout: Layout) -> None:
-        self._file, self._to_frame, self._layout = file, to_frame, layout
+    def __init__(self, file: _File, to_frame: Callable[[Any], pd.DataFrame], layout: Layout, shift_ns: int = 0) -> None:
+        self._file, self._to_frame, self._layout, self._shift_ns = file, to_frame, layout, shift_ns
         self.opcode = None if layout.shaped else TEXT  # None: they may differ, and the program asks each step
         self._part = lru_cache(KEPT_PARTS)(self._read)
 
@@ -147,8 +165,37 @@ class StoredRows:
         return self._file.count
 
     def _read(self, number: int) -> Rows | Messages:
-        first = self._file.starts[number]
-        return self._layout.rows(_numbered(self._to_frame(self._file.read(number)), first))
+        rows = self._layout.rows(self._frame(number))
+        return rows.moved(self._shift_ns) if self._shift_ns and isinstance(rows, Rows) else rows
+
+    def _frame(self, number: int) -> pd.DataFrame:
+        return _numbered(self._to_frame(self._file.read(number)), self._file.starts[number])
+
+    def moved(self, ns: int) -> StoredRows:
+        """Return the rows with their times moved by so many ns."""
+        return StoredRows(self._file, self._to_frame, self._layout, self._shift_ns + ns)
+
+    def _by_part(self, rows: Order) -> Iterator[tuple[int, Order]]:
+        """Yield the parts that have some rows, and which of their own rows these are."""
+        import numpy as np
+
+        starts = np.frombuffer(self._file.starts, dtype=np.int64)
+        parts = np.searchsorted(starts, rows, side="right") - 1
+        for own in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(parts)) + 1):
+            if len(own):
+                number = int(parts[own[0]])
+                yield number, rows[own] - starts[number]
+
+    def gather(self, rows: Order) -> list[bytes]:
+        """Return the payloads of some rows."""
+        return [text for number, own in self._by_part(rows) for text in self._part(number).gather(own)]
+
+    def dicts(self, rows: Order, shift_ns: int) -> list[tuple[Any, dict[str, Any]]]:
+        """Return some rows as Python's own values; see `Layout.dicts`."""
+        found: list[tuple[Any, dict[str, Any]]] = []
+        for number, own in self._by_part(rows):
+            found += self._layout.dicts(self._frame(number), own, shift_ns)
+        return found
 
     def _find(self, index: int) -> tuple[Rows | Messages, int]:
         number = bisect_right(self._file.starts, index) - 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
@@ -38,10 +37,8 @@ UNITS = {
 EPOCHS = ((1e17, "ns"), (1e14, "us"), (1e11, "ms"), (1e8, "s"))
 """From which size on a number is no offset but a time since 1970, and in what: 1e8 s is March 1973."""
 
-_NOT_A_TIME = -(2**63)  # the int that NaT is
 _ISO = re.compile(r"\s*\d{4}-?\d\d")
 _NUMERIC = re.compile(r"\s*[+-]?[\d.]+\s*")
-_UTC = frozenset({"UTC", "Etc/UTC", "UCT", "Etc/UCT", "Zulu", "Etc/Zulu", "tzutc()"})
 
 
 def offsets(column: pd.Series[Any], unit: str | None, script: str, ref: str) -> Floats:
@@ -216,6 +213,38 @@ def _scaled(values: npt.NDArray[Any], unit: str) -> Floats:
     return scaled
 
 
+def first_ns(column: pd.Series[Any], unit: str | None, script: str, ref: str) -> int | None:
+    """Return the earliest of a column's instants (UTC ns); None: it has offsets. Arguments and errors as `offsets`."""
+    times = _checked(column, unit, script, ref)
+    if times.dtype.kind == "M":
+        return int(times.astype("M8[ns]").view("i8").min())
+    if times.dtype.kind == "m":
+        return None
+    known, from_first = _meaning(max(abs(float(times.max())), abs(float(times.min()))), unit)
+    times_ms, divided = UNITS[known]
+    return int(times.min()) * times_ms * 1_000_000 // divided if from_first else None
+
+
+def epoch_unit(column: pd.Series[Any], unit: str | None) -> str | None:
+    """Return what the numbers of a column of times count in from 1970; None: they do not, or are no numbers."""
+    if column.dtype.kind not in "iuf" or not len(column):
+        return None
+    known, from_first = _meaning(float(column.abs().max()), unit)
+    return known if from_first else None
+
+
+def as_instants(column: pd.Series[Any], *, text: bool) -> pd.Series[Any]:
+    """Return a column of instants as pandas' own, in UTC if they are Python's, or, with `text`, texts; others as is."""
+    import pandas as pd
+
+    if column.dtype.kind != "O" or not len(column):
+        return column
+    values = column.dropna().tolist()
+    if not values or not all(isinstance(each, datetime) or (text and _is_instant(each)) for each in values):
+        return column
+    return pd.to_datetime(column.astype(object), utc=True, format="ISO8601", errors="coerce")
+
+
 class Clock:
     """When the rows of a table that comes in parts are due: their times are kept in a temporary file.
 
@@ -320,124 +349,6 @@ def from_arrow(column: pd.Series[Any]) -> pd.Series[Any]:
     plain: pd.Series[Any] = pa.array(column).to_pandas().set_axis(column.index)
     plain.name = column.name
     return plain
-
-
-# How instants are written: RFC 3339, of which isoformat is a part.
-
-
-def fraction_digits(ticks: Ints, unit: str) -> int:
-    """Return the least of 0, 3, 6, 9 digits that writes all of a column's instants (NaT is none) exactly."""
-    import numpy as np
-
-    digits = {"s": 0, "ms": 3, "us": 6, "ns": 9}[unit]
-    known = ticks[ticks != _NOT_A_TIME]
-    while digits and not (known % np.int64(1000)).any():
-        digits -= 3
-        known = known // 1000
-    return digits
-
-
-def digits_of(column: pd.Series[Any]) -> int:
-    """Return how many digits of a second a column of instants needs."""
-    import pandas as pd
-
-    values = pd.DatetimeIndex(column)
-    return fraction_digits(values.asi8, values.unit)
-
-
-def least_digits(value: datetime) -> int:
-    """Return the least of 0, 3, 6, 9 digits that writes one instant exactly."""
-    if getattr(value, "nanosecond", 0):
-        return 9
-    return 0 if not value.microsecond else 6 if value.microsecond % 1000 else 3
-
-
-def written(value: datetime, digits: int) -> str:
-    """Return an instant as RFC 3339 text: without a zone it is UTC, and UTC is ``Z``.
-
-    Raises:
-        ValueError: Its year has more than four digits (RFC 3339 §5.6).
-    """
-    if digits == 9 and not hasattr(value, "nanosecond"):
-        import pandas as pd
-
-        value = pd.Timestamp(value)
-    if value.year > 9999:
-        raise ValueError("RFC 3339 has no year beyond 9999")
-    end = ""
-    if value.utcoffset() is None or str(value.tzinfo) in _UTC:
-        value, end = value.replace(tzinfo=None), "Z"
-    spec = {0: "seconds", 3: "milliseconds", 6: "microseconds", 9: "nanoseconds"}[digits]
-    return value.isoformat(timespec=spec) + end
-
-
-def writer(values: pd.DatetimeIndex, refuse: Callable[[Mask], None], least: int = 0) -> Callable[[Any], list[bytes]]:
-    """Return a function that writes some of a column's instants as JSON texts.
-
-    Args:
-        values: The column.
-        least: How many digits of a second they have at least, of 0, 3, 6 and 9.
-        refuse: Called with the rows whose year RFC 3339 cannot write (§5.6: four digits).
-    """
-    import numpy as np
-
-    unit = values.unit
-    digits = max(least, fraction_digits(values.asi8, unit))
-    if unit != "ns":
-        # A day is kept free at both ends for what the zone adds.
-        naive = np.asarray(values.tz_localize(None) if values.tz is None else values.tz_convert(None))
-        far = ~np.isnat(naive) & ((naive < np.datetime64("0000-01-01")) | (naive >= np.datetime64("10000-01-01")))
-        if far.any():
-            refuse(far)
-    plain = values.tz is None or str(values.tz) in _UTC
-    return lambda rows: _written_all(values[rows], digits, plain)
-
-
-def _written_all(values: pd.DatetimeIndex, digits: int, utc: bool) -> list[bytes]:
-    # Each text has the same width, so all of them are one matrix of characters that is filled column by column:
-    # three times as quick as numpy's datetime_as_string, ten times as isoformat.
-    import numpy as np
-    import orjson
-
-    if not len(values):
-        return []
-    missing = np.asarray(values.isna())
-    local = values if values.tz is None else values.tz_localize(None)
-    ticks = np.where(missing, 0, local.asi8)
-    per_second = 1000 ** ("s", "ms", "us", "ns").index(values.unit)
-    seconds, fraction = np.divmod(ticks, per_second)
-    try:
-        text = orjson.dumps(seconds.view("M8[s]"), option=orjson.OPT_SERIALIZE_NUMPY)
-    except TypeError:  # orjson's calendar ends a day before the year 9999 does
-        parts = np.datetime_as_string(seconds.view("M8[s]")).tolist()
-        text = ('["' + '","'.join(parts) + '"]').encode()
-    ends = [b'Z"']
-    kinds = np.zeros(len(values), dtype=np.int64)
-    if not utc:
-        shifts, kinds = np.unique((ticks - np.where(missing, 0, values.asi8)) // per_second, return_inverse=True)
-        ends = [_offset(int(shift)) for shift in shifts]
-    start = 21 + digits if digits else 20
-    out = np.zeros((len(values), start + max(map(len, ends))), dtype=np.uint8)
-    out[:, :20] = np.frombuffer(text, dtype=np.uint8, offset=1).reshape(len(values), 22)[:, :20]
-    if digits:
-        out[:, 20] = ord(".")
-        fraction = fraction * 10**digits // per_second
-        for place in range(digits):
-            out[:, start - 1 - place] = ord("0") + fraction % 10
-            fraction = fraction // 10
-    for kind, end in enumerate(ends):
-        out[kinds == kind, start : start + len(end)] = np.frombuffer(end, dtype=np.uint8)
-    texts: list[bytes] = out.view(f"S{out.shape[1]}").ravel().tolist()  # what is shorter ends in NULs, which S drops
-    for position in np.flatnonzero(missing):
-        texts[position] = b"null"
-    return texts
-
-
-def _offset(seconds: int) -> bytes:
-    sign, seconds = ("-", -seconds) if seconds < 0 else ("+", seconds)
-    hours, rest = divmod(seconds, 3600)
-    minutes, rest = divmod(rest, 60)
-    return f'{sign}{hours:02}:{minutes:02}{f":{rest:02}" if rest else ""}"'.encode()
 
 
 def check(time: object, unit: object, rate: object) -> None:

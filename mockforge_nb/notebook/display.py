@@ -112,6 +112,8 @@ def mock_html(mock: Mock) -> str:
 
 def script_html(script: Script) -> str:
     """Return the first steps of a script with their times, a line on which each stands at its time, and its rules."""
+    if script.endless:
+        return titled(repr(script), script_html(script[:SHOWN_ROWS]), dim("… and so on, without end"))
     shown = [script[index] for index in range(min(SHOWN_ROWS, len(script)))]
     at = script.program.at
     rows = [(index, human(at[index] / 1000), step.dir, _what(step)) for index, step in enumerate(shown)]
