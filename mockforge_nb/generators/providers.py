@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from faker import Generator
     from faker.providers import BaseProvider
 
-TODAY: Final = datetime(2026, 1, 1, tzinfo=UTC)
+TODAY: Final = datetime(2026, 7, 1, tzinfo=UTC)
 """What providers that count from now count from."""
 
 
