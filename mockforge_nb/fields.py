@@ -162,7 +162,7 @@ def walk(
 
 
 def counter(start: int = 1, step: int = 1) -> Counter:
-    """Say that a field counts: 1, 2, 3, …
+    """Say that a field counts, as in 1, 2, 3.
 
     Args:
         start: The first.

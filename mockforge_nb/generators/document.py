@@ -14,25 +14,22 @@ from urllib.parse import unquote
 from mockforge_nb.errors import OptionError
 
 TYPES: Final = ("null", "boolean", "integer", "number", "string", "array", "object")
-WITH_SCHEMAS: Final = frozenset("properties patternProperties $defs definitions dependentSchemas".split())
+WITH_SCHEMAS: Final = frozenset(["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"])
 """Keywords whose value maps names to schemas."""
-WITH_LISTS: Final = frozenset("allOf anyOf oneOf prefixItems".split())
-WITH_SCHEMA: Final = frozenset(
-    "additionalProperties unevaluatedProperties propertyNames items additionalItems unevaluatedItems contains not if "
-    "then else".split()
-)
-KEYWORDS: Final = (
-    WITH_SCHEMAS
-    | WITH_LISTS
-    | WITH_SCHEMA
-    | frozenset(
-        "$schema $id $anchor $ref $dynamicRef $dynamicAnchor $comment $vocabulary type enum const title description "
-        "default examples example deprecated readOnly writeOnly format contentEncoding contentMediaType contentSchema "
-        "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength pattern minItems maxItems "
-        "uniqueItems minContains maxContains required minProperties maxProperties dependentRequired dependencies "
-        "discriminator nullable".split()
-    )
-)
+WITH_LISTS: Final = frozenset(["allOf", "anyOf", "oneOf", "prefixItems"])
+WITH_SCHEMA: Final = frozenset({
+    "additionalProperties", "unevaluatedProperties", "propertyNames", "items", "additionalItems", "unevaluatedItems",
+    "contains", "not", "if", "then", "else",
+})  # fmt: skip
+_OTHERS: Final = frozenset({
+    "$schema", "$id", "$anchor", "$ref", "$dynamicRef", "$dynamicAnchor", "$comment", "$vocabulary", "type", "enum",
+    "const", "title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly", "format",
+    "contentEncoding", "contentMediaType", "contentSchema", "minimum", "maximum", "exclusiveMinimum",
+    "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern", "minItems", "maxItems", "uniqueItems",
+    "minContains", "maxContains", "required", "minProperties", "maxProperties", "dependentRequired", "dependencies",
+    "discriminator", "nullable",
+})  # fmt: skip
+KEYWORDS: Final = WITH_SCHEMAS | WITH_LISTS | WITH_SCHEMA | _OTHERS
 
 
 class Source(NamedTuple):
@@ -187,7 +184,11 @@ class Document:
         for key, value in source.schema.items():
             inner: Iterable[tuple[str, Any]] = ()
             if key in WITH_SCHEMAS or key == "dependencies":
-                inner = [(f"/{escaped(str(name))}", each) for name, each in value.items()] if isinstance(value, dict) else ()
+                inner = (
+                    [(f"/{escaped(str(name))}", each) for name, each in value.items()]
+                    if isinstance(value, dict)
+                    else ()
+                )
             elif key in WITH_LISTS or (key == "items" and isinstance(value, list)):
                 inner = [(f"/{number}", each) for number, each in enumerate(value)] if isinstance(value, list) else ()
             elif key in WITH_SCHEMA:
@@ -212,11 +213,12 @@ class Document:
         import jsonschema  # type: ignore[import-untyped]
 
         named = jsonschema.validators.validator_for(schema, default=None)
+        errors: list[Any] = []
         for kind in (named,) if named else (jsonschema.Draft202012Validator, jsonschema.Draft7Validator):
             error = jsonschema.exceptions.best_match(kind(kind.META_SCHEMA).iter_errors(schema))
             if error is None:
                 return kind(schema)
-            first = error if kind is (named or jsonschema.Draft202012Validator) else first
+            errors.append(error)
+        first = errors[0]
         pointer = "".join(f"/{escaped(str(token))}" for token in first.absolute_path)
         raise OptionError(self.place(f"#{pointer}"), first.instance, f"is no sound schema: {first.message}")
-

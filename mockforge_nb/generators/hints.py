@@ -125,9 +125,9 @@ class _Converter:
 
     def _container(self, kind: Any, arguments: tuple[Any, ...], where: str) -> dict[str, Any] | None:
         if kind is tuple and arguments and not (len(arguments) == 2 and arguments[1] is ...):
-            items = [] if arguments == ((),) else [self.convert(each, where) for each in arguments]
-            prefix = {"prefixItems": items} if items else {}
-            return {"type": "array", **prefix, "minItems": len(items), "maxItems": len(items)}
+            listed = [] if arguments == ((),) else [self.convert(each, where) for each in arguments]
+            prefix = {"prefixItems": listed} if listed else {}
+            return {"type": "array", **prefix, "minItems": len(listed), "maxItems": len(listed)}
         if kind in (tuple, *_LISTS, *_SETS):
             items = self.convert(arguments[0], f"{where}[0]") if arguments else {}
             unique = {"uniqueItems": True} if kind in _SETS else {}

@@ -353,7 +353,9 @@ class Object(Node):
         extras = [extra for extra in properties.extras if extra.node.height < math.inf]
         count = properties.low - len(result)
         if properties.wanted and not (depth >= DEPTH and self.loops):
-            most = properties.wanted if properties.high is None else min(properties.wanted, properties.high - len(result))
+            most = (
+                properties.wanted if properties.high is None else min(properties.wanted, properties.high - len(result))
+            )
             count = max(count, rng.randint(min(1, max(most, 0)), max(most, 0)))
         if count > 0 and extras:
             self._add(result, extras, count, depth)

@@ -13,7 +13,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from functools import lru_cache
+from functools import cache
 from itertools import accumulate
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -77,7 +77,8 @@ def make_generator(locale: str, providers: Sequence[Any], rng: random.Random) ->
     """Return a generator of Faker.
 
     Args:
-        locale, providers: As the checks returned them.
+        locale: As `check_locales` returned it.
+        providers: As `check_providers` returned them.
         rng: Where it draws from.
     """
     from faker import Factory
@@ -89,7 +90,7 @@ def make_generator(locale: str, providers: Sequence[Any], rng: random.Random) ->
         generator.add_provider(provider if isinstance(provider, type) else _again(provider, generator))
     for known in list(generator.providers):
         if isinstance(known, DateTime):
-            dated = _dated(type(known))(generator)
+            dated = _dated(type(known))(generator)  # type: ignore[arg-type]  # a class has a hash
             dated.__dict__.update(vars(known))
             generator.add_provider(dated)
     quick: dict[int, _Weighted] = {}
@@ -104,8 +105,11 @@ def provider_names(generator: Generator) -> dict[str, Callable[..., Any]]:
 
 
 def _again(provider: Any, generator: Generator) -> BaseProvider:
-    """A DynamicProvider draws from the generator that it was made with, which is another script's, or the global one."""
-    return type(provider)(provider_name=provider.provider_name, elements=list(provider.elements), generator=generator)
+    """Return a DynamicProvider for a generator: it draws from the one that it was made with, and that is global."""
+    found: BaseProvider = type(provider)(
+        provider_name=provider.provider_name, elements=list(provider.elements), generator=generator
+    )
+    return found
 
 
 _Weighted = tuple[Any, tuple[Any, ...], tuple[float, ...]]
@@ -132,7 +136,7 @@ def _quick(slow: Callable[..., Any], rng: random.Random, known: dict[int, _Weigh
     return random_elements
 
 
-@lru_cache(maxsize=None)
+@cache
 def _dated(base: type[Any]) -> type[Any]:
     """Return a locale's provider of times as one that counts from `TODAY`."""
 
@@ -169,9 +173,7 @@ def _dated(base: type[Any]) -> type[Any]:
             found: datetime = super().date_time_between_dates(start, end, tzinfo)
             return found
 
-        def date_of_birth(
-            self, tzinfo: tzinfo | None = None, minimum_age: int = 0, maximum_age: int = 115
-        ) -> date:
+        def date_of_birth(self, tzinfo: tzinfo | None = None, minimum_age: int = 0, maximum_age: int = 115) -> date:
             for age in (minimum_age, maximum_age):
                 if not isinstance(age, int) or age < 0:
                     raise ValueError(f"{age!r} is no age")
@@ -188,9 +190,7 @@ def _dated(base: type[Any]) -> type[Any]:
         return TODAY.replace(year=year - year % years), TODAY.replace(year=year - year % years + years)
 
     def instant(unit: str) -> Callable[..., datetime]:
-        def this(
-            self: Any, before_now: bool = True, after_now: bool = False, tzinfo: tzinfo | None = None
-        ) -> datetime:
+        def this(self: Any, before_now: bool = True, after_now: bool = False, tzinfo: tzinfo | None = None) -> datetime:
             start, end = bounds(unit)
             found: datetime = self.date_time_between_dates(
                 start if before_now else TODAY, end if after_now else TODAY, tzinfo

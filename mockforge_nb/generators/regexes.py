@@ -70,7 +70,9 @@ class Texts:
             fits = len(text) >= self._low and (self._high is None or len(text) <= self._high)
             if fits and self._compiled.search(text):
                 return text
-        length = f"{self._low} to {self._high} characters" if self._high is not None else f"{self._low} characters or more"
+        length = (
+            f"{self._low} to {self._high} characters" if self._high is not None else f"{self._low} characters or more"
+        )
         raise GeneratorError(f"{_TRIES} draws gave no text of {length} that fits the pattern {self._pattern!r}")
 
 

@@ -29,9 +29,11 @@ _IMPLIED: Final = {
 }
 """What a schema without a type is of, by its keywords."""
 
-_CHECKED: Final = frozenset(
-    "not contains patternProperties propertyNames unevaluatedProperties unevaluatedItems maxContains".split()
-)
+_CHECKED: Final = frozenset({
+    "not", "contains", "patternProperties", "propertyNames", "unevaluatedProperties", "unevaluatedItems", "maxContains",
+})  # fmt: skip
+"""Keywords for which values are checked."""
+
 _TRIALS: Final = 20
 """How many values are made at once of a new schema: what cannot be made shows before anything is served."""
 
@@ -223,7 +225,10 @@ class _Builder:
         if not nodes:
             assert first is not None
             raise first
-        return nodes[0] if len(nodes) == 1 else self._add(Branches(pointer, self._rng, nodes, weights))  # type: ignore[no-any-return]
+        if len(nodes) == 1:
+            return nodes[0]
+        branches: Node = self._add(Branches(pointer, self._rng, nodes, weights))
+        return branches
 
     def _kinds(self, parts: list[Source], name: str) -> list[str]:
         given = [(part.schema["type"], part.pointer) for part in parts if "type" in part.schema]
@@ -237,7 +242,9 @@ class _Builder:
             allowed &= each | ({"integer"} if "number" in each else set())
         if not allowed:
             said = " and ".join(f"{kind!r} ({pointer})" for kind, pointer in given)
-            raise self._contradiction(f"{given[0][1]}/type", given[0][0], f"has nothing in common with the rest: {said}")
+            raise self._contradiction(
+                f"{given[0][1]}/type", given[0][0], f"has nothing in common with the rest: {said}"
+            )
         if "number" in allowed:
             allowed.discard("integer")
         return [kind for kind in TYPES if kind in allowed]
@@ -456,7 +463,11 @@ class _Builder:
         """Return what properties without a name are made of, and how many are made anyway."""
         others: list[Source] = []
         found: list[Extra] = []
-        names = [Source(p.schema["propertyNames"], f"{p.pointer}/propertyNames") for p in parts if "propertyNames" in p.schema]
+        names = [
+            Source(p.schema["propertyNames"], f"{p.pointer}/propertyNames")
+            for p in parts
+            if "propertyNames" in p.schema
+        ]
         for schema, pointer in parts:
             for pattern, each in schema.get("patternProperties", {}).items():
                 path = f"{pointer}/patternProperties/{escaped(pattern)}"

@@ -185,7 +185,7 @@ def _multiples(rng: random.Random, allowed: Range, unit: Fraction, low: float, h
     while first <= last and _exact(last * unit) not in allowed:
         last -= 1
     if first > last:
-        raise ValueError(f"there is no multiple of {_exact(unit)} between" if unit != 1 else "there is no integer between")
+        raise ValueError(f"there is no {'integer' if unit == 1 else f'multiple of {_exact(unit)}'} between")
     step = float(unit)
 
     def draw() -> float:
