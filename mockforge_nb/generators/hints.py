@@ -67,7 +67,23 @@ def own_schema(value: object) -> dict[str, Any] | None:
     if said is None or not callable(said):
         return None
     schema = said()
-    return schema if isinstance(schema, dict) else None
+    return typing.cast("dict[str, Any]", _numeric(schema)) if isinstance(schema, dict) else None
+
+
+def _numeric(value: Any) -> Any:
+    """Return pydantic's schema with its Decimals as numbers.
+
+    It calls one a number or any text, but takes only texts that are numbers. A ``float | str`` is spelt the same.
+    """
+    if isinstance(value, list):
+        return [_numeric(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    options = value.get("anyOf")
+    if isinstance(options, list) and any(isinstance(each, dict) and each.get("type") == "number" for each in options):
+        kept = [each for each in options if not (isinstance(each, dict) and each.get("type") == "string")]
+        value = {**value, "anyOf": kept}
+    return {key: _numeric(each) for key, each in value.items()}
 
 
 def schema_of(hint: Any, where: str) -> dict[str, Any]:
@@ -116,16 +132,16 @@ class _Converter:
             return self._named(hint, lambda: self.convert(hint.__value__, where))
         if isinstance(hint, typing.TypeVar):
             return self.convert(hint.__bound__ or Any, where)
-        container = self._container(origin or hint, arguments, where)
+        container = self._container(hint, origin or hint, arguments, where)
         if container is not None:
             return container
         if isinstance(hint, type):
             return self._class(hint, where)
         raise OptionError(where, hint, "is no type that messages are made of", _WAY)
 
-    def _container(self, kind: Any, arguments: tuple[Any, ...], where: str) -> dict[str, Any] | None:
-        if kind is tuple and arguments and not (len(arguments) == 2 and arguments[1] is ...):
-            listed = [] if arguments == ((),) else [self.convert(each, where) for each in arguments]
+    def _container(self, hint: Any, kind: Any, arguments: tuple[Any, ...], where: str) -> dict[str, Any] | None:
+        if kind is tuple and (arguments or hint is not tuple) and not (len(arguments) == 2 and arguments[1] is ...):
+            listed = [self.convert(each, where) for each in arguments]
             prefix = {"prefixItems": listed} if listed else {}
             return {"type": "array", **prefix, "minItems": len(listed), "maxItems": len(listed)}
         if kind in (tuple, *_LISTS, *_SETS):
