@@ -112,8 +112,9 @@ class Document:
                     if isinstance(name, str):
                         self._named.setdefault(name if keyword == "$id" else f"#{name}", source)
         self._validator = self._checked(schema)
+        done: set[str] = set()
         for source in self._walk(self.root):
-            self._check_refs(source)
+            self._check_refs(source, done, ())
 
     def place(self, pointer: str) -> str:
         """Return what errors call a part of the schema."""
@@ -203,16 +204,42 @@ class Document:
             if kind not in TYPES:
                 raise OptionError(self.place(f"{source.pointer}/type"), kind, "is no type of JSON Schema", TYPES)
 
-    def _check_refs(self, source: Source) -> None:
+    def _check_refs(self, source: Source, done: set[str], above: tuple[str, ...]) -> None:
+        """Follow the references of a part, and those of all that holds of the same value, until one comes back."""
+        if not isinstance(source.schema, dict) or source.pointer in done:
+            return
+        above = (*above, source.pointer)
         for keyword in ("$ref", "$dynamicRef"):
-            if isinstance(source.schema, dict) and keyword in source.schema:
-                self._resolve(source.schema[keyword], source.pointer)
+            if keyword in source.schema:
+                ref = source.schema[keyword]
+                target = self._resolve(ref, source.pointer)
+                if target.pointer in above:
+                    problem, way = (
+                        "refers to a schema that it is itself a part of",
+                        "refer to it from a property or an item",
+                    )
+                    raise OptionError(self.place(f"{source.pointer}/{keyword}"), ref, problem, way)
+                self._check_refs(target, done, above)
+        for keyword in ("allOf", "anyOf", "oneOf"):
+            for number, each in enumerate(source.schema.get(keyword, ())):
+                self._check_refs(Source(each, f"{source.pointer}/{keyword}/{number}"), done, above)
+        for keyword in ("not", "if", "then", "else"):
+            if keyword in source.schema:
+                self._check_refs(Source(source.schema[keyword], f"{source.pointer}/{keyword}"), done, above)
+        done.add(source.pointer)
 
     def _checked(self, schema: Any) -> Any:
         """Return a validator for the draft that the schema is of."""
         import jsonschema  # type: ignore[import-untyped]
 
         named = jsonschema.validators.validator_for(schema, default=None)
+        if named in (jsonschema.Draft3Validator, jsonschema.Draft4Validator):
+            raise OptionError(
+                self.place("#/$schema"),
+                schema["$schema"],
+                "is a draft that is too old",
+                "write it as draft-07 or 2020-12",
+            )
         errors: list[Any] = []
         for kind in (named,) if named else (jsonschema.Draft202012Validator, jsonschema.Draft7Validator):
             error = jsonschema.exceptions.best_match(kind(kind.META_SCHEMA).iter_errors(schema))

@@ -180,7 +180,7 @@ class _Reader:
             return self._called(field, path)
         if isinstance(field, type) and issubclass(field, Enum):
             return self._choice(Choice(tuple(each.value for each in field)), path)
-        own = own_schema(field)
+        own = own_schema(field, self._where(path))
         if own is not None or is_type(field):
             return self._schema(schema_of(field, self._where(path)) if own is None else own, path)
         if callable(field):

@@ -60,13 +60,24 @@ def is_type(value: object) -> bool:
     return known or typing.get_origin(value) is not None or value is Any
 
 
-def own_schema(value: object) -> dict[str, Any] | None:
-    """Return the schema that a pydantic model, or a TypeAdapter, says of itself; None: it says none."""
+def own_schema(value: object, where: str) -> dict[str, Any] | None:
+    """Return the schema that a pydantic model, or a TypeAdapter, says of itself; None: it says none.
+
+    Args:
+        value: What may be one.
+        where: What errors call it.
+
+    Raises:
+        OptionError: It is one, and cannot say it.
+    """
     name = "model_json_schema" if isinstance(value, type) else "json_schema"
     said = getattr(value, name, None)
     if said is None or not callable(said):
         return None
-    schema = said()
+    try:
+        schema = said()
+    except Exception as error:
+        raise OptionError(where, value, f"has no JSON Schema: {error}", "leave out what is not data") from error
     return typing.cast("dict[str, Any]", _numeric(schema)) if isinstance(schema, dict) else None
 
 
@@ -158,7 +169,7 @@ class _Converter:
         return None
 
     def _class(self, cls: type, where: str) -> dict[str, Any]:
-        own = own_schema(cls)
+        own = own_schema(cls, where)
         if own is not None:
             return self._named(cls, lambda: self._adopted(own))
         if issubclass(cls, Enum):

@@ -82,6 +82,14 @@ class Leaf(Node):
         return self._make()
 
 
+class Never(Node):
+    """A schema that no value fits: its height stays infinite, so that no choice is for it."""
+
+    def measured(self) -> float:
+        """Return no height."""
+        return math.inf
+
+
 class Picked(Node):
     """One of several values."""
 

@@ -3,7 +3,8 @@
 Faker's own `Faker` proxy looks every name up anew and shares its random numbers; a `faker.Generator` made here is as
 fast as its providers. Two of their habits are changed on the instances that are made here, and nowhere else: they
 read the clock, so that the same seed would say something else tomorrow; and they add up the weights of a thousand
-names for every name.
+names for every name. What is left are the few providers of a locale that ask the clock past the provider of times
+(personal numbers with a birthday in some, such as `ssn` of sv_SE; passports of en_US).
 """
 
 from __future__ import annotations

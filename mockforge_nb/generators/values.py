@@ -165,6 +165,9 @@ def numbers(rng: random.Random, allowed: Range, name: str = "") -> Maker:
 def _narrowed(allowed: Range, wished: tuple[float, float] | None) -> tuple[float, float]:
     """Return the bounds to draw between: the allowed ones, and where they leave a choice what is wished."""
     low, high = allowed.low, allowed.high
+    for bound in (low, high):
+        if isinstance(bound, float) and not math.isfinite(bound):
+            raise ValueError(f"{bound} is no bound")
     if low is not None and high is not None and low > high:
         raise ValueError("there is no number between")
     if wished is not None:

@@ -288,8 +288,14 @@ def test_another_process_makes_the_same() -> None:
         ),
         ("nme", "schema: 'nme' is no provider of Faker for en_US; did you mean 'name'?"),
         ({"type": "object", "name": "name"}, "field type: 'object' is no provider of Faker"),
-        ({"a": ("pyint", {"max_vale": 3})}, "did you mean 'max_value'?; it is pyint(min_value=0, max_value=9999, step=1)"),
-        ({"a": ("pyint", {"min_value": 9, "max_value": 1})}, "field a: ('pyint', {'min_value': 9, 'max_value': 1}) raises"),
+        (
+            {"a": ("pyint", {"max_vale": 3})},
+            "did you mean 'max_value'?; it is pyint(min_value=0, max_value=9999, step=1)",
+        ),
+        (
+            {"a": ("pyint", {"min_value": 9, "max_value": 1})},
+            "field a: ('pyint', {'min_value': 9, 'max_value': 1}) raises",
+        ),
         ({"a": ("word", "x")}, "field a: ('word', 'x') is no provider with its arguments; write"),
         ({"a": ["word", (5, 1)]}, "field a: (5, 1) is no range of lengths; such as"),
         ({"a": "pyset"}, "field a: 'pyset' makes a set, which has no JSON form; use another provider"),
@@ -300,12 +306,15 @@ def test_another_process_makes_the_same() -> None:
         ({"a": lambda: 1 / 0}, "raises ZeroDivisionError: division by zero; see the traceback above"),
         ({"a": lambda x, y: 1}, "needs the arguments x, y; it gets none, or one: the generator of Faker"),
         ({"a": fields.unique(fields.maybe("word"))}, "field a: 'maybe' is not within a dict or a list"),
-        (fields.maybe("word"), "schema: 'maybe' is not within a dict or a list, so it cannot be left out; write maybe(…"),
+        (
+            fields.maybe("word"),
+            "schema: 'maybe' is not within a dict or a list, so it cannot be left out; write maybe(…",
+        ),
         ({"a": fields.many(fields.choice([fields.unique("wrd")]), 1, 2)}, "field a[*]: 'wrd' is no provider"),
         ({"a": complex}, "field a: complex is no type that messages are made of; valid: str, int"),
         ({"a": {"type": "integer", "minimum": 3, "maximum": 1}}, "field a: schema #: {'minimum': 3, 'maximum': 1}"),
     ],
-)  # fmt: skip
+)
 def test_a_field_that_cannot_be_is_an_error_that_names_it(schema: Any, text: str) -> None:
     assert text in error_of(schema)
 

@@ -1,5 +1,5 @@
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -173,6 +173,14 @@ def test_models_within_other_types_keep_their_definitions_apart() -> None:
         assert all(type(each["address"]["street"]) is int for each in row["inner"])
 
 
+def test_a_model_that_has_no_schema() -> None:
+    class Odd(BaseModel):
+        call: Callable[[], int]
+
+    with pytest.raises(OptionError, match=r"schema: .*Odd has no JSON Schema: .*; leave out what is not data"):
+        made(Odd)
+
+
 def test_adapters_and_dataclasses_of_pydantic() -> None:
     @pydantic_dataclass
     class Point:
@@ -209,5 +217,3 @@ def test_a_class_that_must_contain_itself_and_one_whose_hint_names_nothing() -> 
 
     with pytest.raises(OptionError, match="has a hint that names nothing: name 'Nowhere' is not defined"):
         made(Broken)
-
-
