@@ -77,7 +77,8 @@ def own_schema(value: object, where: str) -> dict[str, Any] | None:
     try:
         schema = said()
     except Exception as error:
-        raise OptionError(where, value, f"has no JSON Schema: {error}", "leave out what is not data") from error
+        reason = str(error).partition("\n")[0]
+        raise OptionError(where, value, f"has no JSON Schema: {reason}", "leave out what is not data") from error
     return typing.cast("dict[str, Any]", _numeric(schema)) if isinstance(schema, dict) else None
 
 
