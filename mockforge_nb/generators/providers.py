@@ -92,11 +92,11 @@ def make_generator(locale: str, providers: Sequence[Any], rng: random.Random) ->
     for known in list(generator.providers):
         if isinstance(known, DateTime):
             dated = _dated(type(known))(generator)  # type: ignore[arg-type]  # a class has a hash
-            dated.__dict__.update(vars(known))
+            dated.__dict__.update(vars(known))  # that it draws by weight, its name, its language
             generator.add_provider(dated)
     quick: dict[int, _Weighted] = {}
     for known in generator.providers:
-        known.random_elements = _quick(known.random_elements, rng, quick)  # type: ignore[method-assign]
+        known.random_elements = _quick(known, rng, quick)  # type: ignore[method-assign]
     return generator
 
 
@@ -116,8 +116,9 @@ def _again(provider: Any, generator: Generator) -> BaseProvider:
 _Weighted = tuple[Any, tuple[Any, ...], tuple[float, ...]]
 
 
-def _quick(slow: Callable[..., Any], rng: random.Random, known: dict[int, _Weighted]) -> Callable[..., Any]:
+def _quick(provider: BaseProvider, rng: random.Random, known: dict[int, _Weighted]) -> Callable[..., Any]:
     """Return `random_elements` of a provider, which draws the same but adds up the weights of a table only once."""
+    slow, weighting = provider.random_elements, provider.__use_weighting__
 
     def random_elements(
         elements: Any = ("a", "b", "c"),
@@ -125,7 +126,8 @@ def _quick(slow: Callable[..., Any], rng: random.Random, known: dict[int, _Weigh
         unique: bool = False,
         use_weighting: bool | None = None,
     ) -> Any:
-        if not isinstance(elements, OrderedDict) or length is None or unique or use_weighting is False:
+        by_weight = weighting if use_weighting is None else use_weighting
+        if not isinstance(elements, OrderedDict) or length is None or unique or not by_weight:
             return slow(elements, length=length, unique=unique, use_weighting=use_weighting)
         found = known.get(id(elements))
         if found is None or found[0] is not elements or len(found[1]) != len(elements):

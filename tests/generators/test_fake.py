@@ -3,11 +3,11 @@ import json
 import random
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
-from itertools import islice
+from itertools import islice, pairwise
 from types import ModuleType
 from typing import Any
 
@@ -170,7 +170,7 @@ def test_walk_goes_by_small_steps_within_its_bounds() -> None:
     values = column(fields.walk(5, 1, low=4, high=6, digits=1), 1000)
     assert values[0] == 5
     assert all(4 <= value <= 6 and round(value, 1) == value for value in values)
-    assert all(abs(b - a) < 1.11 for a, b in zip(values, values[1:], strict=False))
+    assert all(abs(b - a) < 1.11 for a, b in pairwise(values))
     assert {min(values), max(values)} == {4, 6}
     assert {type(each) for each in column(fields.walk(5, 3, digits=0))} == {int}
 
@@ -221,9 +221,17 @@ def test_times_count_from_a_fixed_day() -> None:
 def test_the_weights_that_are_added_up_once_are_fakers_own() -> None:
     from faker import Factory
 
-    own, ours = Factory.create("de_DE"), make_generator("de_DE", (), random.Random(3))
+    class Weather(BaseProvider):
+        def weather(self, by_weight: bool | None = None) -> str:
+            return str(self.random_element(OrderedDict(sun=9, rain=1), use_weighting=by_weight))
+
+        def heavy(self) -> str:
+            return self.weather(True)
+
+    own, ours = Factory.create("de_DE"), make_generator("de_DE", [Weather], random.Random(3))
+    own.add_provider(Weather)
     own.random = random.Random(3)
-    for name in ("name", "address", "email", "job", "user_agent", "text"):
+    for name in ("name", "address", "email", "job", "user_agent", "text", "weather", "heavy"):
         assert [getattr(ours, name)() for _ in range(20)] == [getattr(own, name)() for _ in range(20)]
 
 

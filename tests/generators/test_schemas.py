@@ -194,6 +194,11 @@ def test_two_schemas_at_once(properties: dict[str, Any]) -> None:
         {"type": "array", "items": {"type": "integer"}, "contains": {"const": 3}, "minContains": 0},
         {"type": "object", "patternProperties": {"^x-": {"type": "integer"}}, "additionalProperties": False},
         {"type": "object", "patternProperties": {"^a": {"type": "integer"}}, "properties": {"ab": {"minimum": 3}}},
+        {
+            "properties": {"ab": {"type": "integer"}},
+            "required": ["ab"],
+            "patternProperties": {"^a": {"maximum": -(10**9)}},
+        },
         {"type": "object", "propertyNames": {"pattern": "^[a-c]{2,4}$"}, "minProperties": 4},
         {"type": "object", "properties": {"a": {}, "b": {}, "c": {}}, "maxProperties": 1, "required": ["b"]},
         {"properties": {c: {} for c in "abcd"}, "dependentRequired": {"a": ["b", "e"], "b": ["c"]}, "maxProperties": 4},
