@@ -223,7 +223,7 @@ def test_the_weights_that_are_added_up_once_are_fakers_own() -> None:
 
     class Weather(BaseProvider):
         def weather(self, by_weight: bool | None = None) -> str:
-            return str(self.random_element(OrderedDict(sun=9, rain=1), use_weighting=by_weight))
+            return str(self.random_elements(OrderedDict(sun=9, rain=1), length=1, use_weighting=by_weight)[0])
 
         def heavy(self) -> str:
             return self.weather(True)
