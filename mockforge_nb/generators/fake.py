@@ -1,0 +1,437 @@
+"""Messages from Faker, from JSON Schemas and from Python's types, each field made anew for every message.
+
+A schema is read once and tried, every field of it, so that nothing is served that cannot be made. To iterate is to bind
+what was read to random numbers of its own; so iterators do not disturb each other, and each begins anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from mockforge_nb.errors import GeneratorError, OptionError, nearest
+
+from .document import is_schema
+from .forms import NoJSONError, to_bytes
+from .hints import is_type, own_schema, schema_of
+from .providers import check_locales, check_providers, make_generator, provider_names
+from .schemas import Schema
+from .values import Maker, Providers
+from .words import Choice, Const, Counter, Many, Maybe, Recurring, Unique, Walk, Word
+
+if TYPE_CHECKING:
+    from faker import Generator
+
+T = TypeVar("T")
+
+_MISSING: Final = object()
+"""What a field is that is left out."""
+
+_DRAWS: Final = 1000
+"""How often a value is drawn that has not been there yet."""
+
+
+class Template(str):
+    """A text of a message that is a template, to be expanded when the message is sent."""
+
+    __slots__ = ()
+
+
+class FakeRows:
+    """Endless messages of one schema, the same ones for the same seed.
+
+    Args:
+        schema: What a message is like:
+
+            - a dict of fields, nested at will, or a list: ``["word", "word"]`` is two words, ``["word", (1, 5)]`` is
+              one to five;
+            - a text is the name of a provider of Faker; ``("pyint", {"max_value": 9})`` and ``("pyint", [0, 9])``
+              give it arguments;
+            - a text with ``{{`` or ``{%`` is a template, which is left as it is for when the message is sent. Faker's
+              own formats are no exception: ``{{faker "first_name"}}`` is how a template asks Faker;
+            - a number, a bool or None is that constant, and so is an instant, a Decimal or a UUID;
+            - a function is called for each message, with the generator of Faker if it takes an argument;
+            - an Enum class is one of its values;
+            - a word of `mockforge_nb.fields`;
+            - a JSON Schema, a pydantic model, a dataclass, a TypedDict, a NamedTuple or a type hint is a value that
+              fits it.
+        locale: Faker's locale, or several, of which each message draws one; en_US unless said.
+        seed: What settles the values.
+        providers: More providers of Faker: classes, modules with a `Provider`, or DynamicProviders.
+        name: What errors call the script.
+
+    Attributes:
+        templates: The templates by the paths of their fields (``user.tags[0]``). In the messages they are the only
+            texts of the type `Template`; no made-up text or ``const`` is one, whatever it looks like.
+
+    Raises:
+        OptionError: An argument, or a field, that cannot be; it names the field's path.
+        GeneratorError: A JSON Schema for which no value is found.
+    """
+
+    def __init__(
+        self,
+        schema: Any,
+        *,
+        locale: str | Iterable[str] | None = None,
+        seed: int,
+        providers: Sequence[Any] = (),
+        name: str = "<faker>",
+    ) -> None:
+        if not isinstance(seed, int) or isinstance(seed, bool):
+            raise OptionError("seed", seed, "is no whole number")
+        self._locales, self._providers = check_locales(locale), check_providers(providers)
+        self._seed, self._name = seed, name
+        reader = _Reader(name, self._runs())
+        self._bind = reader.read(schema, "")
+        self.templates: dict[str, str] = reader.templates
+
+    def __repr__(self) -> str:
+        """Return what it is and what it draws from."""
+        return f"<FakeRows {self._name}, {', '.join(self._locales)}, seed={self._seed}>"
+
+    def __iter__(self) -> Iterator[Any]:
+        """Return the messages from the first on.
+
+        Raises:
+            GeneratorError: A field has no value any more.
+        """
+        runs = self._runs()
+        makers = [self._bind(run) for run in runs]
+        if len(makers) == 1:
+            make = makers[0]
+            while True:
+                yield make()
+        choice = runs[0].rng.choice
+        while True:
+            yield choice(makers)()
+
+    def _runs(self) -> list[_Run]:
+        """Return what one iteration draws from, for each locale."""
+        rng = random.Random(self._seed)
+        states: dict[str, Any] = {}
+        generators = [(locale, make_generator(locale, self._providers, rng)) for locale in self._locales]
+        return [_Run(locale, rng, each, provider_names(each), states) for locale, each in generators]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one iteration draws from, in one locale.
+
+    Attributes:
+        locale: The locale.
+        rng: The random numbers, those of `generator` and of the other locales too.
+        generator: Faker's.
+        providers: Its providers' methods.
+        states: What fields remember, by their paths; all locales share it.
+    """
+
+    locale: str
+    rng: random.Random
+    generator: Generator
+    providers: Providers
+    states: dict[str, Any]
+
+    def state(self, path: str, make: Callable[[], T]) -> T:
+        found: T = self.states.setdefault(path, make())
+        return found
+
+
+Bind: TypeAlias = Callable[[_Run], Maker]
+"""A field that was read: given a run it returns what makes its values."""
+
+
+class _Reader:
+    """Reads a schema into what can be bound to random numbers.
+
+    Args:
+        name: What errors call the script.
+        trial: What every field is tried with.
+    """
+
+    def __init__(self, name: str, trial: list[_Run]) -> None:
+        self._name, self._trial = name, trial
+        self.templates: dict[str, str] = {}
+
+    def read(self, field: Any, path: str, *, optional: bool = False) -> Bind:
+        """Read a field; `optional` where it may be left out."""
+        if isinstance(field, Word):
+            return self._word(field, path, optional)
+        if isinstance(field, dict):
+            return self._schema(field, path) if is_schema(field) else self._dict(field, path)
+        if isinstance(field, list):
+            return self._list(field, path)
+        if isinstance(field, Enum) or field is None or isinstance(field, (bool, int, float)):
+            return self._constant(field, path)
+        if isinstance(field, str):
+            if "{{" in field or "{%" in field:
+                self.templates[path] = field
+                template = Template(field)
+                return lambda run: lambda: template
+            return self._provider(field, (), {}, path)
+        if isinstance(field, tuple):
+            return self._called(field, path)
+        if isinstance(field, type) and issubclass(field, Enum):
+            return self._choice(Choice(tuple(each.value for each in field)), path)
+        own = own_schema(field, self._where(path))
+        if own is not None or is_type(field):
+            return self._schema(schema_of(field, self._where(path)) if own is None else own, path)
+        if callable(field):
+            return self._function(field, path)
+        return self._constant(field, path)
+
+    @staticmethod
+    def _where(path: str) -> str:
+        return f"field {path}" if path else "schema"
+
+    def _tried(self, bind: Bind, path: str, field: object) -> Bind:
+        """Return a field after it was tried in every locale."""
+        for run in self._trial:
+            try:
+                value = bind(run)()
+            except Exception as error:
+                problem = f"raises {type(error).__name__}: {error}"
+                raise OptionError(self._where(path), field, problem, "see the traceback above") from error
+            try:
+                to_bytes(value)
+            except NoJSONError as error:
+                way = "use another provider, or a function that makes a text of it"
+                raise OptionError(self._where(path), field, f"makes {error}, which has no JSON form", way) from None
+        return bind
+
+    # Plain fields.
+
+    def _constant(self, value: Any, path: str) -> Bind:
+        if isinstance(value, float) and value - value != 0:
+            raise OptionError(self._where(path), value, "has no JSON form", "use None")
+        try:
+            to_bytes(value)
+        except NoJSONError as error:
+            way = "a field is a provider's name, a function, a dict, a list, a constant, a type or one of `fields`"
+            raise OptionError(self._where(path), value, f"is {error}, which has no JSON form", way) from None
+        value = copy.deepcopy(value)
+        if isinstance(value, (dict, list, tuple)):
+            return lambda run: lambda: copy.deepcopy(value)  # a message is its owner's
+        return lambda run: lambda: value
+
+    def _provider(self, name: str, args: Sequence[Any], kwargs: dict[str, Any], path: str) -> Bind:
+        for run in self._trial:
+            if name not in run.providers:
+                problem = f"is no provider of Faker for {run.locale}{nearest(name, run.providers)}"
+                raise OptionError(self._where(path), name, problem, f"a constant text is fields.const({name!r})")
+            try:
+                signature = inspect.signature(run.providers[name])
+                signature.bind(*args, **kwargs)
+            except TypeError as error:
+                unknown = next((key for key in kwargs if key not in signature.parameters), "")
+                problem = f"cannot be called with that: {error}{nearest(unknown, signature.parameters)}"
+                raise OptionError(
+                    self._where(path), (name, kwargs or list(args)), problem, f"it is {name}{_short(signature)}"
+                ) from None
+        if not args and not kwargs:
+            return self._tried(lambda run: run.providers[name], path, name)
+        args, kwargs = copy.deepcopy((tuple(args), kwargs))
+        return self._tried(lambda run: partial(run.providers[name], *args, **kwargs), path, (name, kwargs or args))
+
+    def _called(self, field: tuple[Any, ...], path: str) -> Bind:
+        match field:
+            case (str(name), dict(kwargs)) if all(isinstance(key, str) for key in kwargs):
+                return self._provider(name, (), kwargs, path)
+            case (str(name), list() | tuple() as args):
+                return self._provider(name, args, {}, path)
+            case (str(name),):
+                return self._provider(name, (), {}, path)
+        way = 'write ("pyint", {"max_value": 9}), or ("pyint", [0, 9]); a list of fields is a list'
+        raise OptionError(self._where(path), field, "is no provider with its arguments", way)
+
+    def _function(self, function: Callable[..., Any], path: str) -> Bind:
+        if inspect.iscoroutinefunction(function):
+            raise OptionError(self._where(path), function, "is a coroutine function", "use a plain one")
+        try:
+            parameters = list(inspect.signature(function).parameters.values())
+        except ValueError:  # a built-in that does not tell
+            parameters = []
+        needed = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        if len(needed) > 1 or (needed and needed[0].kind is inspect.Parameter.KEYWORD_ONLY):
+            names = ", ".join(p.name for p in needed)
+            problem = f"needs the arguments {names}"
+            raise OptionError(self._where(path), function, problem, "it gets none, or one: the generator of Faker")
+        if not needed:
+            return self._tried(lambda run: function, path, function)
+        return self._tried(lambda run: partial(function, run.generator), path, function)
+
+    def _schema(self, schema: dict[str, Any], path: str) -> Bind:
+        read = Schema(copy.deepcopy(schema), f"field {path}: schema" if path else "schema")
+        for run in self._trial:
+            read.check(run.rng, run.providers)
+        return lambda run: read.maker(run.rng, run.providers)
+
+    # Fields of fields.
+
+    def _dict(self, fields: dict[Any, Any], path: str) -> Bind:
+        for key in fields:
+            if not isinstance(key, str):
+                raise OptionError(self._where(path), key, "is a key that is no text", f"write {str(key)!r}")
+        binds = [
+            (key, self.read(field, f"{path}.{key}" if path else key, optional=True)) for key, field in fields.items()
+        ]
+        sparse = any(map(_may_lack, fields.values()))
+
+        def bind(run: _Run) -> Maker:
+            makers = tuple((key, each(run)) for key, each in binds)
+            if not sparse:
+                return lambda: {key: make() for key, make in makers}
+            return lambda: {key: value for key, make in makers if (value := make()) is not _MISSING}
+
+        return bind
+
+    def _list(self, fields: list[Any], path: str) -> Bind:
+        if len(fields) == 2 and isinstance(fields[1], tuple) and all(type(each) is int for each in fields[1]):
+            lengths = fields[1]
+            if len(lengths) != 2 or not 0 <= lengths[0] <= lengths[1]:
+                problem = "is no range of lengths"
+                raise OptionError(self._where(path), lengths, problem, 'such as ["word", (1, 5)]: one to five words')
+            return self._many(Many(fields[0], *lengths), path)
+        binds = [self.read(field, f"{path}[{i}]", optional=True) for i, field in enumerate(fields)]
+
+        def bind(run: _Run) -> Maker:
+            makers = tuple(each(run) for each in binds)
+            return lambda: [value for make in makers if (value := make()) is not _MISSING]
+
+        return bind
+
+    # Words.
+
+    def _word(self, word: Word, path: str, optional: bool) -> Bind:
+        match word:
+            case Const(value):
+                return self._constant(value, path)
+            case Choice():
+                return self._choice(word, path)
+            case Maybe():
+                return self._maybe(word, path, optional)
+            case Unique(field):
+                return self._unique(self.read(field, path), path)
+            case Many():
+                return self._many(word, path)
+            case Recurring(field, size):
+                return self._recurring(self.read(field, path), size, path)
+            case Walk():
+                return lambda run: _walking(word, run, path)
+            case Counter():
+                return lambda run: _counting(word, run, path)
+
+    def _choice(self, word: Choice, path: str) -> Bind:
+        binds = [
+            self.read(each, path) if isinstance(each, Word) else self._constant(each, path) for each in word.values
+        ]
+        total = list(accumulate(word.weights)) if word.weights is not None else None
+
+        def bind(run: _Run) -> Maker:
+            makers = [each(run) for each in binds]
+            if total is None:
+                return lambda: run.rng.choice(makers)()
+            return lambda: run.rng.choices(makers, cum_weights=total)[0]()
+
+        return bind
+
+    def _maybe(self, word: Maybe, path: str, optional: bool) -> Bind:
+        if not word.null and not optional:
+            problem = "is not within a dict or a list, so it cannot be left out"
+            raise OptionError(self._where(path), "maybe", problem, "write maybe(…, null=True)")
+        inner = self.read(word.field, path, optional=optional)
+        other = None if word.null else _MISSING
+
+        def bind(run: _Run) -> Maker:
+            make, chance, probability = inner(run), run.rng.random, word.probability
+            return lambda: make() if chance() < probability else other
+
+        return bind
+
+    def _many(self, word: Many, path: str) -> Bind:
+        inner = self.read(word.field, f"{path}[*]", optional=True)
+
+        def bind(run: _Run) -> Maker:
+            make, length = inner(run), partial(run.rng.randint, word.low, word.high)
+            return lambda: [value for _ in range(length()) if (value := make()) is not _MISSING]
+
+        return bind
+
+    def _unique(self, inner: Bind, path: str) -> Bind:
+        def bind(run: _Run) -> Maker:
+            make = inner(run)
+            seen: set[bytes] = run.state(f"{path} unique", set)
+
+            def unique() -> Any:
+                for _ in range(_DRAWS):
+                    value = make()
+                    key = to_bytes(value)
+                    if key not in seen:
+                        seen.add(key)
+                        return value
+                raise GeneratorError(
+                    f"{self._name}: {self._where(path)}: {_DRAWS} draws gave no value that was not there before; it "
+                    f"has had {len(seen)} different ones: make fewer messages, or give it more values"
+                )
+
+            return unique
+
+        return bind
+
+    def _recurring(self, inner: Bind, size: int, path: str) -> Bind:
+        def bind(run: _Run) -> Maker:
+            make = inner(run)
+            pool: list[Any] = run.state(f"{path} recurring", list)
+
+            def recurring() -> Any:
+                if not pool:
+                    pool.extend([make() for _ in range(size)])
+                value = run.rng.choice(pool)
+                return copy.deepcopy(value) if isinstance(value, (dict, list)) else value
+
+            return recurring
+
+        return bind
+
+
+def _walking(word: Walk, run: _Run, path: str) -> Maker:
+    state: list[float] = run.state(f"{path} walk", lambda: [word.start])
+    low = float("-inf") if word.low is None else word.low
+    high = float("inf") if word.high is None else word.high
+
+    def walk() -> float:
+        value = state[0]
+        after = value + run.rng.uniform(-word.step, word.step)
+        after = 2 * low - after if after < low else 2 * high - after if after > high else after
+        state[0] = min(max(after, low), high)
+        shown = min(max(round(value, word.digits), low), high)
+        return int(shown) if not word.digits and shown == int(shown) else shown
+
+    return walk
+
+
+def _counting(word: Counter, run: _Run, path: str) -> Maker:
+    state: list[int] = run.state(f"{path} counter", lambda: [word.start])
+
+    def count() -> int:
+        state[0] += word.step
+        return state[0] - word.step
+
+    return count
+
+
+def _may_lack(field: object) -> bool:
+    return isinstance(field, Maybe) and (not field.null or _may_lack(field.field))
+
+
+def _short(signature: inspect.Signature) -> str:
+    """Return a signature without its annotations."""
+    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=signature.empty))

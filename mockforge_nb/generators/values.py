@@ -1,0 +1,308 @@
+"""The numbers and texts of a JSON Schema: within their bounds by construction, and realistic where a name says how.
+
+A date is drawn from a fixed range, not from around today, so that a seed means the same on any day.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import random
+import re
+import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+from mockforge_nb.errors import GeneratorError
+
+Maker: TypeAlias = Callable[[], Any]
+Providers: TypeAlias = Mapping[str, Callable[..., Any]]
+
+TRIES: Final = 200
+"""How often a value that cannot be made by construction is drawn again."""
+
+_FIRST: Final = datetime(2020, 1, 1, tzinfo=UTC)
+_SECONDS: Final = 10 * 365 * 24 * 3600
+_HUGE: Final = 10**300
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The numbers between two bounds.
+
+    Attributes:
+        low, high: The bounds; None: there is none.
+        low_open, high_open: Whether a bound itself is not in the range.
+        multiple: What they are all multiples of; None: anything.
+        whole: Whether they are all integers.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    low_open: bool = False
+    high_open: bool = False
+    multiple: Fraction | None = None
+    whole: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        above = self.low is None or (value > self.low if self.low_open else value >= self.low)
+        return above and (self.high is None or (value < self.high if self.high_open else value <= self.high))
+
+
+NUMBERS: Final[Mapping[str, tuple[float, float]]] = {
+    "age": (18, 90), "amount": (1, 1000), "balance": (0, 10000), "cost": (1, 1000), "count": (0, 100),
+    "day": (1, 28), "height": (1, 250), "hour": (0, 23), "humidity": (0, 100), "id": (1, 1_000_000), "lat": (-90, 90),
+    "latitude": (-90, 90), "lng": (-180, 180), "lon": (-180, 180), "longitude": (-180, 180), "minute": (0, 59),
+    "month": (1, 12), "percent": (0, 100), "percentage": (0, 100), "port": (1024, 65535), "price": (1, 1000),
+    "probability": (0, 1), "qty": (1, 100), "quantity": (1, 100), "rating": (1, 5), "score": (0, 100),
+    "second": (0, 59), "size": (1, 1000), "temperature": (-20, 40), "timestamp": (1_577_836_800, 1_893_456_000),
+    "total": (1, 1000), "weight": (1, 150), "year": (1970, 2030),
+}  # fmt: skip
+"""Ranges of numbers by the names of their properties."""
+
+TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "address": ("address", "addr"),
+    "city": ("city", "town"),
+    "color_name": ("color", "colour"),
+    "company": ("company", "company_name", "organization", "organisation", "employer"),
+    "country": ("country",),
+    "country_code": ("country_code",),
+    "currency_code": ("currency", "currency_code"),
+    "domain_name": ("domain",),
+    "ean13": ("ean", "barcode"),
+    "ascii_email": ("email", "mail", "e_mail", "email_address"),
+    "file_name": ("file", "filename", "file_name"),
+    "file_path": ("path", "file_path"),
+    "first_name": ("first_name", "given_name", "forename"),
+    "hostname": ("host", "hostname"),
+    "iban": ("iban",),
+    "image_url": ("image", "avatar", "photo", "picture", "image_url"),
+    "ipv4": ("ip", "ip_address", "ipv4"),
+    "ipv6": ("ipv6",),
+    "isbn13": ("isbn",),
+    "job": ("job", "job_title", "occupation", "profession"),
+    "language_code": ("language", "lang", "language_code"),
+    "last_name": ("last_name", "surname", "family_name"),
+    "license_plate": ("license_plate", "plate"),
+    "locale": ("locale",),
+    "mac_address": ("mac", "mac_address"),
+    "mime_type": ("mime_type", "content_type", "media_type"),
+    "name": ("name", "full_name", "author", "customer", "owner"),
+    "paragraph": ("body", "content", "bio", "about", "paragraph"),
+    "phone_number": ("phone", "phone_number", "mobile", "telephone", "fax"),
+    "postcode": ("zip", "zipcode", "zip_code", "postcode", "postal_code"),
+    "sentence": ("description", "text", "message", "comment", "note", "summary", "title", "subject", "headline"),
+    "sha1": ("token", "hash", "secret", "checksum"),
+    "slug": ("slug",),
+    "state": ("state", "province"),
+    "street_address": ("street_address",),
+    "street_name": ("street",),
+    "timezone": ("timezone", "time_zone", "tz"),
+    "url": ("url", "uri", "website", "link", "homepage"),
+    "user_agent": ("user_agent",),
+    "user_name": ("user_name", "username", "user", "login", "nickname", "nick"),
+    "@date": ("date", "birthday", "birthdate", "date_of_birth", "dob"),
+    "@date-time": ("datetime", "date_time", "timestamp", "created", "updated", "created_at", "updated_at"),
+    "@time": ("time",),
+    "@uuid": ("id", "uuid", "guid"),
+}
+"""Providers of Faker, or ``@`` and a format, and the names of the properties that they are realistic for."""
+
+_BY_NAME: Final = {name: provider for provider, names in TEXTS.items() for name in names}
+_CUT: Final = frozenset({"sentence", "paragraph", "word", "name", "address", "company", "city", "job", "slug"})
+"""What may be cut where it is too long, and still be one."""
+
+
+def by_name(name: str, table: Mapping[str, Any]) -> Any:
+    """Return what a table says of a property's name, or of its last words; None: nothing."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", name).strip("_").lower().split("_")
+    return next((found for i in range(len(words)) if (found := table.get("_".join(words[i:]))) is not None), None)
+
+
+# Numbers.
+
+
+def numbers(rng: random.Random, allowed: Range, name: str = "") -> Maker:
+    """Return what draws numbers.
+
+    Args:
+        rng: Where they are drawn from.
+        allowed: What they may be.
+        name: What the property is called, for the range where `allowed` leaves one.
+
+    Raises:
+        ValueError: There are none.
+    """
+    low, high = _narrowed(allowed, by_name(name, NUMBERS))
+    if allowed.whole or allowed.multiple is not None or max(abs(low), abs(high)) > _HUGE:
+        unit = _lcm(allowed.multiple or Fraction(1), Fraction(1)) if allowed.whole else allowed.multiple or Fraction(1)
+        return _multiples(rng, allowed, unit, low, high)
+    start, end = float(low), float(high)
+    width = end - start
+    digits = 2 if width >= 1 else min(300, 3 - math.floor(math.log10(width))) if width > 0 else 0
+    ends = (start, end, start / 2 + end / 2, math.nextafter(start, math.inf), math.nextafter(end, -math.inf))
+    certain = next((value for value in ends if value in allowed), None)
+    if certain is None:
+        raise ValueError("there is no number between")
+
+    def draw() -> float:
+        for trial in range(20):
+            share = rng.random()
+            value = start * (1 - share) + end * share
+            value = round(value, digits) if trial < 10 else value
+            if value in allowed:
+                return value
+        return certain
+
+    return draw
+
+
+def _narrowed(allowed: Range, wished: tuple[float, float] | None) -> tuple[float, float]:
+    """Return the bounds to draw between: the allowed ones, and where they leave a choice what is wished."""
+    low, high = allowed.low, allowed.high
+    for bound in (low, high):
+        if isinstance(bound, float) and not math.isfinite(bound):
+            raise ValueError(f"{bound} is no bound")
+    if low is not None and high is not None and low > high:
+        raise ValueError("there is no number between")
+    if wished is not None:
+        first = wished[0] if low is None else max(low, wished[0])
+        last = wished[1] if high is None else min(high, wished[1])
+        if first < last and (allowed.multiple is None or last - first >= 100 * allowed.multiple):
+            return first, last
+    room = 1000 if allowed.multiple is None else 1000 * max(1, math.ceil(allowed.multiple))
+    if low is None:
+        low = 0 if high is None or high > 0 else high - room
+    return low, low + room if high is None else high
+
+
+def _multiples(rng: random.Random, allowed: Range, unit: Fraction, low: float, high: float) -> Maker:
+    first, last = math.ceil(Fraction(low) / unit), math.floor(Fraction(high) / unit)
+    while first <= last and _exact(first * unit) not in allowed:
+        first += 1
+    while first <= last and _exact(last * unit) not in allowed:
+        last -= 1
+    if first > last:
+        raise ValueError(f"there is no {'integer' if unit == 1 else f'multiple of {_exact(unit)}'} between")
+    step = float(unit)
+
+    def draw() -> float:
+        value: float = 0
+        for _ in range(TRIES):
+            value = _exact(rng.randint(first, last) * unit)
+            # Validators divide as floats do: 0.07 / 0.01 is no whole number to them, so it is not drawn.
+            if isinstance(value, int) or (value / step).is_integer():
+                return value
+        return value
+
+    return draw
+
+
+def _exact(value: Fraction) -> float:
+    return int(value) if value.denominator == 1 else float(value)
+
+
+def _lcm(a: Fraction, b: Fraction) -> Fraction:
+    common = math.lcm(a.denominator, b.denominator)
+    return Fraction(math.lcm(int(a * common), int(b * common)), common)
+
+
+def common_multiple(values: list[float]) -> Fraction | None:
+    """Return what is a multiple of all these numbers; None: there are none."""
+    found: Fraction | None = None
+    for value in values:
+        exact = Fraction(str(value))
+        found = exact if found is None else _lcm(found, exact)
+    return found
+
+
+# Texts.
+
+
+def texts(rng: random.Random, providers: Providers, low: int, high: int | None, name: str = "") -> Maker:
+    """Return what draws texts of a length, such as a property of this name has."""
+    wanted = by_name(name, _BY_NAME) or "word"
+    draw: Maker = _formats(rng, providers)[wanted[1:]] if wanted[0] == "@" else providers.get(wanted, providers["word"])
+    word = providers["word"]
+
+    def fitted() -> str:
+        text = str(draw())
+        if len(text) >= low and (high is None or len(text) <= high):
+            return text
+        if len(text) < low:
+            text = text if wanted in _CUT else ""
+            words = [text] if text else []
+            length = len(text)
+            while length < low:
+                words.append(word())
+                length += len(words[-1]) + 1
+            text = " ".join(words)
+            text += "s" * (low - len(text))
+        elif wanted not in _CUT:
+            most = low if high is None else min(high, low + 12)
+            text = "".join(rng.choices(string.ascii_lowercase, k=rng.randint(max(low, min(3, most)), most)))
+        text = text if high is None else text[:high]
+        return text[:-1] + "s" if text.endswith(" ") else text
+
+    return fitted
+
+
+def formatted(rng: random.Random, providers: Providers, name: str, low: int, high: int | None) -> Maker | None:
+    """Return what draws texts of a format of JSON Schema, of OpenAPI or of pydantic; None: it is not known.
+
+    Such a text is never cut; it is drawn again until its length fits.
+    """
+    draw = _formats(rng, providers).get(name)
+    if draw is None or (not low and high is None):
+        return draw
+
+    def fitted() -> str:
+        for _ in range(TRIES):
+            text: str = draw()
+            if len(text) >= low and (high is None or len(text) <= high):
+                return text
+        length = f"{low} to {high} characters" if high is not None else f"{low} characters or more"
+        raise GeneratorError(f"{TRIES} draws gave no {name} of {length}; change minLength, maxLength or the format")
+
+    return fitted
+
+
+def _formats(rng: random.Random, providers: Providers) -> dict[str, Maker]:
+    word = providers["word"]
+
+    def instant() -> str:
+        return (_FIRST + timedelta(seconds=rng.randrange(_SECONDS))).isoformat().replace("+00:00", "Z")
+
+    def duration() -> str:
+        days, hours, minutes = rng.randrange(30), rng.randrange(24), rng.randrange(1, 60)
+        return f"P{days}DT{hours}H{minutes}M"
+
+    def in_base64() -> str:
+        return base64.b64encode(rng.randbytes(rng.randint(3, 24))).decode()
+
+    def uuid() -> str:
+        return str(UUID(int=rng.getrandbits(128), version=4))
+
+    def json_string() -> str:
+        return json.dumps({word(): word()})
+
+    email, url, host = providers["ascii_email"], providers["url"], providers["hostname"]
+    ipv4, ipv6 = providers["ipv4"], providers["ipv6"]
+    return {
+        "date-time": instant, "date": lambda: instant()[:10], "time": lambda: instant()[11:], "duration": duration,
+        "email": email, "idn-email": email, "hostname": host, "idn-hostname": host, "ipv4": ipv4, "ipv6": ipv6,
+        "uri": url, "url": url, "iri": url, "uri-reference": lambda: f"/{word()}/{word()}",
+        "iri-reference": lambda: f"/{word()}/{word()}", "uri-template": lambda: f"{url()}{{{word()}}}", "uuid": uuid,
+        "uuid4": uuid, "json-pointer": lambda: f"/{word()}/{rng.randrange(10)}",
+        "relative-json-pointer": lambda: f"{rng.randrange(3)}/{word()}", "regex": lambda: f"^{word()}[0-9]+$",
+        "byte": in_base64, "binary": in_base64, "base64": in_base64, "base64url": in_base64,
+        "password": lambda: "".join(rng.choices(string.ascii_letters + string.digits, k=12)),
+        "ipvanyaddress": ipv4, "ipv4interface": ipv4, "ipv4network": ipv4, "ipv6interface": ipv6, "ipv6network": ipv6,
+        "ipvanyinterface": ipv4, "ipvanynetwork": ipv4, "path": lambda: f"/{word()}/{word()}",
+        "json-string": json_string, "decimal": lambda: f"{rng.randrange(100_000) / 100:.2f}",
+    }  # fmt: skip
