@@ -90,9 +90,11 @@ class Clock:
                 zone = getattr(dtype, "tz", None)
                 if zone is not None and instant.tz is None:
                     instant = instant.tz_localize(zone)
-                if (zone is None) != (instant.tz is None):
+                if zone is None and instant.tz is not None:
                     raise OptionError("start", start, "has a time zone, and the column has none")
-                return self._times.dtype.type(instant.as_unit(_unit(dtype)).value if instant is not pd.NaT else "no")
+                if pd.isna(instant):
+                    raise OptionError("start", start, "is no time")
+                return self._times.dtype.type(instant.as_unit(_unit(dtype)).value)
             if dtype.kind == "m":
                 return self._times.dtype.type(pd.Timedelta(start).as_unit(_unit(dtype)).value)
             return self._times.dtype.type(start)
@@ -115,7 +117,9 @@ class Clock:
         small = getattr(self._dtype, "numpy_dtype", self._dtype)
         most = float(np.iinfo(small if small.kind in "iu" else np.int64).max if small.kind != "f" else 1e300)
         if float(now) + float(gaps.astype(np.float64).sum()) >= most:
-            way = "begin earlier with start=" + (", or give it a coarser unit: .dt.as_unit('us')" * (small.kind in "mM"))
+            way = "begin earlier with start=" + (
+                ", or give it a coarser unit: .dt.as_unit('us')" * (small.kind in "mM")
+            )
             raise GeneratorError(f"the times of {self._name!r} go on beyond what {self._dtype} can hold; {way}")
         return rounded(now + np.cumsum(gaps), self._digits)
 
@@ -137,8 +141,7 @@ class Clock:
         return Beside(dtype, missing, apart) if spread < CLOSE * whole else None
 
 
-def _unit(dtype: Any) -> str:
+def _unit(dtype: Any) -> Any:
     import numpy as np
 
-    unit: str = np.datetime_data(dtype)[0] if isinstance(dtype, np.dtype) else dtype.unit
-    return unit
+    return np.datetime_data(dtype)[0] if isinstance(dtype, np.dtype) else dtype.unit

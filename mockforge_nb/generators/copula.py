@@ -131,9 +131,9 @@ def _follows(child: Pool, parent: Pool) -> bool:
         return False
     # A look at a few rows spares most pairs the whole.
     told, some = child.told_by(parent), slice(0, 1000)
-    return np.array_equal(told[parent.codes[some]], child.codes[some]) and np.array_equal(
-        told[parent.codes], child.codes
-    )
+    if not np.array_equal(told[parent.codes[some]], child.codes[some]):
+        return False
+    return np.array_equal(told[parent.codes], child.codes)
 
 
 def correlations(scores: Array) -> Array:
@@ -149,7 +149,8 @@ def correlations(scores: Array) -> Array:
     scale = np.sqrt(squares * squares.T)
     found = np.divide(product, scale, out=np.zeros_like(product), where=scale > 1e-12)
     np.fill_diagonal(found, 1.0)
-    return np.clip(found, -1.0, 1.0)
+    clipped: Array = np.clip(found, -1.0, 1.0)
+    return clipped
 
 
 def _positive(matrix: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from .clock import Beside, Clock
 from .copula import Copula, determined, sorted_by_numbers
 from .marginals import Column, Grid, Pool, Steps, Texts, digits_of, numbers_of, restored
-from .walks import Levels, Path, Walk, tied, walking
+from .walks import Levels, Path, Walk, counting, tied, walking
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +94,7 @@ class Following:
         source: The source's rows, in the order of their times.
         clock: Their times; None: they have none.
         keys: The key of each row, from 0.
-        series: What is one series, by row.
+        series: What is one series, by row, whatever the key.
         fixed: The number of the column of the keys, which never walks.
     """
 
@@ -108,10 +108,13 @@ class Following:
         fixed: int | None,
     ) -> None:
         import numpy as np
+        import pandas as pd
 
-        self._clock, self._keys, self._series = clock, keys, series
+        self._clock, self._keys, self._whole = clock, keys, series
+        self._series = pd.factorize(keys * (int(series.max()) + 1) + series)[0]
         self._bounds = clock.bounds if clock is not None else np.arange(len(source) + 1)
         self._alone: dict[int, tuple[Walk, Array]] = {}
+        self._shared: set[int] = set()  # what counts on whatever the key
         self.columns: dict[int, Column | Walk | Beside] = {
             place: each if place == fixed else self._moving(place, each, source.iloc[:, place])
             for place, each in columns.items()
@@ -132,11 +135,18 @@ class Following:
             return column
         numbers = numbers.astype(np.int64) if numbers.dtype == np.uint64 else numbers
         digits = digits_of(numbers[~missing], dtype) if numbers.dtype.kind == "f" else None
+        count = counting(numbers, dtype, missing, np.zeros_like(self._keys), self._whole, digits)
+        if count is not None:
+            self._shared.add(place)
+            return count
+        count = counting(numbers, dtype, missing, self._keys, self._series, digits)
+        if count is not None:
+            return count
         walk = walking(numbers, dtype, missing, self._keys, self._series, digits)
         if walk is None:
             return column
         walk = tied(walk, numbers, self._alone, self._keys)
-        if walk.leader < 0 and not walk.counts and len(self._alone) < FOLLOWED:
+        if walk.leader < 0 and len(self._alone) < FOLLOWED:
             self._alone[place] = (walk, numbers)
         return walk
 
@@ -155,7 +165,9 @@ class Following:
 
         path = Path(self._bounds)
         running = Running(self.columns, rng)
-        levels = Levels({place: each for place, each in self.columns.items() if isinstance(each, Walk)})
+        walks = {place: each for place, each in self.columns.items() if isinstance(each, Walk)}
+        shared = Levels({place: each for place, each in walks.items() if place in self._shared})
+        levels = Levels({place: each for place, each in walks.items() if place not in self._shared})
         now, first = start, True
         for size in _sizes():
             ticks = path.ticks(size, rng)
@@ -167,10 +179,9 @@ class Following:
                 now, first = times[-1], False
                 at = np.repeat(times, lengths)
                 part[time] = self._clock.column(at)
-            for place, level in levels.on(rows, self._keys[rows]).items():
-                walk = self.columns[place]
-                assert isinstance(walk, Walk)
-                part[place] = restored(level, walk.missing[rows], walk.dtype)
+            moved = levels.on(rows, self._keys[rows]) | shared.on(rows, np.zeros(len(rows), np.int64))
+            for place, level in moved.items():
+                part[place] = restored(level, walks[place].missing[rows], walks[place].dtype)
             for place, column in self.columns.items():
                 if isinstance(column, Pool):
                     part[place] = column.taken(column.codes[rows])

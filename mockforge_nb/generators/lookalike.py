@@ -13,13 +13,14 @@ from mockforge_nb.errors import GeneratorError, OptionError, nearest
 
 from .clock import Clock
 from .drawing import Following, Independent, Part
-from .likeness import Report, likeness
 from .marginals import learned
 from .walks import Walk
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
+
+    from .likeness import Report
 
     Array: TypeAlias = npt.NDArray[Any]
 
@@ -161,6 +162,8 @@ class TableModel:
             GeneratorError: The model has learned nothing.
             OptionError: The sample has other columns.
         """
+        from .likeness import likeness
+
         fitted = self._known()
         source = fitted.shown(fitted.source)
         if sample is None:
@@ -194,13 +197,12 @@ class _Fitted:
         self, df: pd.DataFrame, time: int | None, by: int | None, chosen: list[int], series: Array | None
     ) -> None:
         import numpy as np
-        import pandas as pd
 
         self._time, self._by, self._chosen = time, by, chosen
         self._clock = None
         keys = np.zeros(len(df), np.int64) if by is None else _keys(df.iloc[:, by])
-        series = keys if series is None else pd.factorize(keys * (int(series.max(initial=0)) + 1) + series)[0]
-        ordered = time is not None or by is not None or series is not keys
+        ordered = time is not None or by is not None or series is not None
+        series = np.zeros(len(df), np.int64) if series is None else series
         if time is not None:
             self._clock = Clock(df.iloc[:, time])
             order = self._clock.order
@@ -316,7 +318,9 @@ def _found(df: pd.DataFrame, option: str, wanted: Any) -> int:
         raise OptionError(option, wanted, "is a level of the index", "make it a column: df.reset_index()")
     names = [_text(label) for label in labels]
     if len(names) <= 40:
-        raise OptionError(option, wanted, "is no column", f"valid: {', '.join(map(repr, names))}" + nearest(wanted, names))
+        raise OptionError(
+            option, wanted, "is no column", f"valid: {', '.join(map(repr, names))}" + nearest(wanted, names)
+        )
     raise OptionError(option, wanted, "is no column" + nearest(wanted, names))
 
 

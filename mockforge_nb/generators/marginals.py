@@ -251,19 +251,21 @@ def learned(column: pd.Series[Any]) -> Column:
         codes[codes >= 0] = inverse
         return _pool(column, codes, "category", ordered=bool(dtype.ordered), coarse=len(used) * 4 <= len(column))
     hashed = "string" if isinstance(dtype, pd.StringDtype) else ""
-    if dtype == object:
+    if dtype.kind == "O" and not hashed:
         hashed = pd.api.types.infer_dtype(column, skipna=True)
     missing = column.isna().to_numpy(dtype=bool)
     if hashed not in _HASHED:
         codes = np.full(len(column), -1)
         codes[~missing] = np.arange(int((~missing).sum()))
-        return _pool(column, codes, "object" if dtype == object else str(dtype), ordered=False, coarse=False)
+        return _pool(column, codes, "object" if dtype.kind == "O" else str(dtype), ordered=False, coarse=False)
     codes, distinct = pd.factorize(column.array)
     if hashed == "string" and len(distinct) >= FEW and len(distinct) == int((~missing).sum()):
         gap = column[missing].iloc[:1] if missing.any() else column.iloc[:1]
         return Texts(TextPattern.of_texts(column[~missing].tolist()), gap, missing)
     kind = "boolean" if hashed == "boolean" else "category"
-    return _pool(column, codes.astype(np.int64), kind, ordered=kind == "boolean", coarse=len(distinct) * 4 <= len(codes))
+    return _pool(
+        column, codes.astype(np.int64), kind, ordered=kind == "boolean", coarse=len(distinct) * 4 <= len(codes)
+    )
 
 
 def kind_of(dtype: Any) -> str:
@@ -283,9 +285,9 @@ def numbers_of(column: pd.Series[Any]) -> tuple[Array, Array] | None:
         return None
     missing = column.isna().to_numpy(dtype=bool)
     if dtype.kind in "Mm":
-        plain: Array = np.asarray(column.array.asi8)  # type: ignore[attr-defined]  # of instants: int64
+        plain: Array = np.asarray(column.array.asi8)
         return np.where(missing, 0, plain), missing
-    wide = {"f": np.float64, "u": np.uint64}.get(dtype.kind, np.int64)
+    wide: Any = {"f": np.float64, "u": np.uint64}.get(dtype.kind, np.int64)
     if not isinstance(dtype, np.dtype):
         return column.to_numpy(dtype=wide, na_value=wide(0)), missing
     found: Array = column.to_numpy().astype(wide)
@@ -348,7 +350,7 @@ def _pool(column: pd.Series[Any], codes: Array, kind: str, *, ordered: bool, coa
     counts = np.bincount(present, minlength=len(places)).astype(np.float64)
     edges = np.concatenate([[0.0], np.cumsum(counts / max(len(present), 1))])
     values = column.iloc[np.concatenate([places, gaps if len(gaps) else places[:1]])]
-    return Pool(kind, values, codes, edges, ordered, coarse and 1 < len(places))
+    return Pool(kind, values, codes, edges, ordered, coarse and len(places) > 1)
 
 
 def _grid(column: pd.Series[Any], values: Array, missing: Array) -> Grid:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ MANY: Final = 20
 """From how many texts on a place has its own letters; fewer share those of all places."""
 
 Classes: TypeAlias = tuple[str, ...]
-"""What stands at each place of a text: a class (``"A"``, ``"a"``, ``"0"``, ``"x"``) or, of all else, the sign itself."""
+"""What stands at each place of a text: a class (``A``, ``a``, ``0``, ``x``), or a sign that is of none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +37,9 @@ class TextPattern:
     @classmethod
     def of_texts(cls, texts: Sequence[str]) -> TextPattern:
         """Learn from texts, of which there are some."""
-        prefix = os.path.commonprefix(list(texts))
+        prefix = _common(texts)
         rest = [text[len(prefix) :] for text in texts]
-        suffix = os.path.commonprefix([text[::-1] for text in rest])[::-1]
+        suffix = _common([text[::-1] for text in rest])[::-1]
         counts: defaultdict[tuple[int, str], Counter[str]] = defaultdict(Counter)
         pooled: defaultdict[str, set[str]] = defaultdict(set)
         for text in rest:
@@ -90,6 +89,12 @@ class TextPattern:
                     yield f"{self.prefix}{''.join(inner)}{tail}{self.suffix}"
                     number = (number + step) % size
             turn += 1
+
+
+def _common(texts: Sequence[str]) -> str:
+    """Return what all texts begin with."""
+    first, last = min(texts), max(texts)
+    return first[: next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]
 
 
 def _class(sign: str) -> str:

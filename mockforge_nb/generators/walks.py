@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = npt.NDArray[Any]
 
-SMOOTH: Final = 0.45
-"""A number walks if it moves from one row to the next by less than this share of how widely it spreads: a lag-1
-autocorrelation of 0.9 and more."""
+SMOOTH: Final = 0.2
+"""A number walks if it moves from one row to the next by less than this share of how widely it spreads."""
+
+PERHAPS: Final = 0.6
+"""Up to this share it walks if it is not drawn back to its mean, as the weather is."""
+
+DRAWN_BACK: Final = -3.2
+"""Below which t it is: of the regression of its moves on its levels (Dickey and Fuller, 1979), for one series."""
 
 TIED: Final = 0.3
 """A number goes with another if their distance spreads by less than this share of itself."""
@@ -175,6 +180,8 @@ class Levels:
         """Move on by these rows of the source, of these keys, and return the numbers."""
         import numpy as np
 
+        if not self._walks:
+            return {}
         order = np.argsort(keys, kind="stable")
         grouped = keys[order]
         starts = np.flatnonzero(np.diff(grouped, prepend=-1))
@@ -191,16 +198,19 @@ class Levels:
             by[fresh] = 0
             total = np.cumsum(by)
             moved = total + np.repeat(self._at[place][found] - total[starts] + by[starts], lengths)
+            inside = moved
             if walk.low is not None and walk.high is not None:
-                moved = _folded(moved, walk.low[grouped], walk.high[grouped])
+                low, high = walk.low[grouped], walk.high[grouped]
+                moved = _folded(moved, low, high)
+                inside = _inside(moved, low, high)
             self._at[place][found] = moved[starts + lengths - 1]
             levels[place] = np.empty_like(moved)
-            levels[place][order] = moved if walk.low is None else _inside(moved, walk.low[grouped], walk.high[grouped])
+            levels[place][order] = inside
         return {place: self._walks[place].value(level) for place, level in levels.items()}
 
 
-def walking(values: Array, dtype: Any, missing: Array, keys: Array, series: Array, digits: int | None) -> Walk | None:
-    """Return how a number walks; None: it does not.
+def counting(values: Array, dtype: Any, missing: Array, keys: Array, series: Array, digits: int | None) -> Walk | None:
+    """Return how a number counts, up or down and never back, in each series; None: it does not.
 
     Args:
         values: Its values, in the order of the rows; float64 or int64.
@@ -210,24 +220,27 @@ def walking(values: Array, dtype: Any, missing: Array, keys: Array, series: Arra
         series: What is one series: the same as the keys, or finer.
         digits: How many decimal digits it has.
     """
+    steps = Previous(keys, series, missing)
+    moved = values[steps.row] - values[steps.before]
+    if not _told(values, steps) or not moved.any() or not ((moved >= 0).all() or (moved <= 0).all()):
+        return None
+    first = steps.first(values, int(keys.max()) + 1)
+    return Walk(dtype, missing, steps.by(values), first, None, None, False, digits)
+
+
+def walking(values: Array, dtype: Any, missing: Array, keys: Array, series: Array, digits: int | None) -> Walk | None:
+    """Return how a number walks; None: it does not. Arguments are those of `counting`."""
     import numpy as np
 
     steps = Previous(keys, series, missing)
+    if not _told(values, steps):
+        return None
     present, count = values[~missing], int(keys.max()) + 1
-    if len(steps.row) < FEW or len(np.unique(present)) < FEW:
-        return None
-    largest = float(np.abs(present.astype(np.float64)).max())
-    if largest > (1e15 if values.dtype.kind == "f" else 2.0**62):
-        return None
-    moved = values[steps.row] - values[steps.before]
-    if ((moved >= 0).all() or (moved <= 0).all())  and moved.any():
-        return Walk(dtype, missing, steps.by(values), steps.first(values, count), None, None, False, digits)
-    if largest > 1e15:
+    if float(np.abs(present.astype(np.float64)).max()) > 1e15:
         return None
     relative = bool((present > 0).all())
     real = np.log(np.where(missing, 1, values)) if relative else values.astype(np.float64)
-    around = _spread(real, keys, missing, count)
-    if not around or float(np.sqrt(np.mean((real[steps.row] - real[steps.before]) ** 2))) > SMOOTH * around:
+    if not _walks(real, steps, keys, missing, count):
         return None
     low, high = _range(real, keys, missing, count)
     if not relative and (present >= 0).all():
@@ -235,12 +248,20 @@ def walking(values: Array, dtype: Any, missing: Array, keys: Array, series: Arra
     return Walk(dtype, missing, steps.by(real), steps.first(real, count), low, high, relative, digits)
 
 
+def _told(values: Array, steps: Previous) -> bool:
+    """Return whether there are enough values to tell, none so large that differences cannot be had."""
+    import numpy as np
+
+    present = values[steps.present]
+    if len(steps.row) < FEW or len(np.unique(present)) < FEW:
+        return False
+    return float(np.abs(present.astype(np.float64)).max()) <= (1e100 if values.dtype.kind == "f" else 2.0**61)
+
+
 def tied(walk: Walk, values: Array, others: dict[int, tuple[Walk, Array]], keys: Array) -> Walk:
     """Return a walk as one that goes with another, as high and low go with open and close; itself if it does not."""
     import numpy as np
 
-    if walk.counts:
-        return walk
     count = int(keys.max()) + 1
     for place, (other, leading) in others.items():
         missing = walk.missing | other.missing
@@ -253,6 +274,24 @@ def tied(walk: Walk, values: Array, others: dict[int, tuple[Walk, Array]], keys:
         if _spread(apart, keys, missing, count) < TIED * _spread(np.where(missing, 0.0, one), keys, missing, count):
             return Walk(walk.dtype, walk.missing, apart, walk.first, None, None, walk.relative, walk.digits, place)
     return walk
+
+
+def _walks(levels: Array, steps: Previous, keys: Array, missing: Array, count: int) -> bool:
+    import numpy as np
+
+    around = _spread(levels, keys, missing, count)
+    moved = levels[steps.row] - levels[steps.before]
+    if not around or moved.std() > PERHAPS * around:
+        return False
+    if moved.std() <= SMOOTH * around:
+        return True
+    own = keys[~missing]
+    mean = np.bincount(own, levels[~missing], count) / np.maximum(np.bincount(own, minlength=count), 1)
+    before = levels[steps.before] - mean[keys[steps.before]]
+    slope = float((before * moved).sum() / (before**2).sum())
+    error = float(np.sqrt(((moved - slope * before) ** 2).mean() / (before**2).sum()))
+    series = len(np.unique(own))
+    return bool(slope > DRAWN_BACK * error * series**0.5)
 
 
 def _spread(values: Array, keys: Array, missing: Array, count: int) -> float:
@@ -278,7 +317,8 @@ def _folded(levels: Array, low: Array, high: Array) -> Array:
     """Return levels brought back to one way up and down between two bounds."""
     import numpy as np
 
-    return low + np.mod(levels - low, np.maximum(2 * (high - low), 1e-300))
+    folded: Array = low + np.mod(levels - low, np.maximum(2 * (high - low), 1e-300))
+    return folded
 
 
 def _inside(levels: Array, low: Array, high: Array) -> Array:
