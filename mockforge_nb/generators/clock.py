@@ -79,6 +79,7 @@ class Clock:
         Raises:
             OptionError: It is none, or none of this column.
         """
+        import numpy as np
         import pandas as pd
 
         if start is None:
@@ -94,9 +95,9 @@ class Clock:
                     raise OptionError("start", start, "has a time zone, and the column has none")
                 if pd.isna(instant):
                     raise OptionError("start", start, "is no time")
-                return self._times.dtype.type(instant.as_unit(_unit(dtype)).value)
+                return self._times.dtype.type(instant.as_unit(_unit(dtype)).to_datetime64().view(np.int64))
             if dtype.kind == "m":
-                return self._times.dtype.type(pd.Timedelta(start).as_unit(_unit(dtype)).value)
+                return self._times.dtype.type(pd.Timedelta(start).as_unit(_unit(dtype)).to_timedelta64().view(np.int64))
             return self._times.dtype.type(start)
         except OptionError:
             raise

@@ -1,8 +1,8 @@
-"""How columns go together: a Gaussian copula on normal scores.
+"""How columns go together: a Gaussian copula.
 
-Each column's values are places in its own distribution, and the places of a row are correlated normal numbers. What
-comes again (categories, few numbers) is a range of places, so what is drawn is less correlated than the normal
-numbers are: they are made more so until what is drawn is as in the source.
+Each column's values are places in its own distribution, and the places of a row come from correlated normal numbers.
+These are made so that the rank correlations of what is drawn are the source's. What comes again (categories, few
+numbers) is a range of places, which weakens them, so they are found by trying.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Copula:
         scores = np.column_stack([_scores(column) for column in some.values()])
         wanted = correlations(scores)
         bins = [column if isinstance(column, Pool) else None for column in some.values()]
-        matrix = _positive(wanted)
+        # Exact where nothing comes again (Pearson, 1907).
+        matrix = _positive(2 * np.sin(np.pi / 6 * wanted))
         if any(bins):
             # Not independent of each other in this sample either, but for this: as if it had no end.
             tried = np.random.default_rng(0).standard_normal((max(_TRIED, 4 * len(some)), len(some)))
@@ -165,13 +166,13 @@ def _positive(matrix: Array) -> Array:
 
 
 def _scores(column: Pool | Grid) -> Array:
-    """Return the normal scores of a column's rows; NaN: missing."""
+    """Return the cumulative shares at a column's rows; NaN: missing."""
     import numpy as np
 
     if isinstance(column, Grid):
-        return ppf((_thinned(column.ranks) + 0.5) / len(column.steps))
+        return (_thinned(column.ranks) + 0.5) / len(column.steps)
     codes = _thinned(column.codes)
-    return np.append(ppf(column.middle()), np.nan)[codes]
+    return np.append(column.middle(), np.nan)[codes]
 
 
 def _thinned(rows: Array) -> Array:
@@ -179,15 +180,13 @@ def _thinned(rows: Array) -> Array:
 
 
 def _binned(normal: Array, column: Pool | None) -> Array:
-    if column is None:
-        return normal
-    found: Array = ppf(column.middle())[column.coded(cdf(normal))]
-    return found
+    u = cdf(normal)
+    return u if column is None else column.middle()[column.coded(u)]
 
 
 @functools.cache
 def _normal() -> tuple[Array, Array]:
-    """Return points of the normal distribution and the shares below them."""
+    """Return points of the normal distribution, and which share of it is below each."""
     import numpy as np
 
     points = np.linspace(-7, 7, 7001)
@@ -199,13 +198,4 @@ def cdf(points: Array) -> Array:
     import numpy as np
 
     found: Array = np.interp(points, *_normal())
-    return found
-
-
-def ppf(shares: Array) -> Array:
-    """Return the point of a normal distribution below which each share is; NaN of NaN."""
-    import numpy as np
-
-    points, below = _normal()
-    found: Array = np.interp(shares, below, points)
     return found

@@ -76,7 +76,7 @@ class Independent:
                     part[place] = column.taken(codes[place])
                 elif isinstance(column, Grid):
                     u = places[place] if place in places else rng.random(size)
-                    part[place] = column.at(u * (len(column.steps) - 1), missing)
+                    part[place] = column.at(u, missing)
                 else:
                     part[place] = running.on(place, rows)
             for place, parent in self._parents.items():
@@ -187,9 +187,9 @@ class Following:
                     part[place] = column.taken(column.codes[rows])
                 elif isinstance(column, Grid):
                     # A little beside the source's value, so that it is a new one.
-                    missing, last = column.missing[rows], len(column.steps) - 1
-                    beside = np.where(missing, 0.0, column.ranks[rows]) + rng.uniform(-1, 1, len(rows))
-                    part[place] = column.at(np.clip(beside, 0, last), missing)
+                    missing = column.missing[rows]
+                    beside = np.where(missing, 0.0, column.ranks[rows]) + rng.uniform(-0.5, 1.5, len(rows))
+                    part[place] = column.at(beside / len(column.steps), missing)
                 elif isinstance(column, Beside) and at is not None:
                     part[place] = restored(at + column.by[rows], column.missing[rows], column.dtype)
                 elif isinstance(column, (Steps, Texts)):

@@ -135,7 +135,7 @@ def _measured(frame: pd.DataFrame, place: int, kind: str, by: int | None) -> dic
             unit: Any = column.dt.unit if column.dtype.kind in "mM" else None
             found["gap"] = middle if unit is None else pd.Timedelta(round(middle), unit=unit)
         return found
-    if column.dtype.kind not in "iuf":
+    if not _is_number(column):
         return found
     values = _present(column).astype(np.float64)
     finite = values[np.isfinite(values)]
@@ -183,7 +183,7 @@ def _steepest(one: Array, other: Array) -> float:
 def _correlation_gap(source: pd.DataFrame, sample: pd.DataFrame, by: int | None, kinds: Sequence[str]) -> float:
     import numpy as np
 
-    places = [i for i, kind in enumerate(kinds) if kind in ("number", "walk") and source.dtypes.iloc[i].kind in "iuf"]
+    places = [i for i, kind in enumerate(kinds) if kind in ("number", "walk") and _is_number(source.iloc[:, i])]
     places = places[:MOST]
     if len(places) < 2 or not len(sample):
         return float("nan")
@@ -210,6 +210,10 @@ def _gaps(column: pd.Series[Any]) -> Array:
     import numpy as np
 
     return np.diff(np.sort(_present(column)))
+
+
+def _is_number(column: pd.Series[Any]) -> bool:
+    return column.dtype.kind in "iuf" and numbers_of(column) is not None
 
 
 def _present(column: pd.Series[Any]) -> Array:
@@ -255,7 +259,13 @@ def _draw(axes: Axes, both: list[pd.Series[Any]], kind: str) -> None:
             values = [each / np.timedelta64(1, "s") for each in values]
             axes.set_xlabel("s", fontsize=8)
     else:
-        values = [each[np.isfinite(each)] for each in values]
+        values = [each[np.isfinite(each)].astype(np.float64) for each in values]
+        together = np.concatenate(values)
+        largest = float(np.abs(together).max(initial=0.0))
+        # What floats cannot tell apart, or have no range for, has no histogram.
+        if largest > 1e300 or (len(together) and np.ptp(together) < 1e3 * np.spacing(largest)):
+            _bars(axes, both)
+            return
     _histogram(axes, values)
 
 

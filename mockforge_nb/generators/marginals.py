@@ -124,10 +124,12 @@ class Grid:
 
         return np.isnan(self.ranks)
 
-    def at(self, place: Array, missing: Array) -> Any:
-        """Return the values at places from 0 to the last step, and what is missing in between."""
+    def at(self, u: Array, missing: Array) -> Any:
+        """Return the values at cumulative shares from 0 to 1, and what is missing in between."""
         import numpy as np
 
+        # Each step is the middle of its share, so that the first and the last have theirs.
+        place = np.clip(u * len(self.steps) - 0.5, 0, len(self.steps) - 1)
         below = np.minimum(place.astype(np.int64), len(self.steps) - 2)
         part = place - below
         low, high = self.steps[below], self.steps[below + 1]
@@ -405,11 +407,11 @@ def _limits(dtype: Any) -> tuple[int, int]:
 
 
 def _between(low: Array, high: Array, part: Array) -> Array:
-    """Return numbers between two; where one is infinite, the lower one."""
+    """Return numbers between two; where one is infinite, the nearer one."""
     import numpy as np
 
     finite = np.isfinite(low) & np.isfinite(high)
-    made = low.copy()
+    made = np.where(part < 0.5, low, high)
     # Each is made smaller first: the difference of two floats may be too large for one.
     made[finite] = low[finite] * (1 - part[finite]) + high[finite] * part[finite]
     return np.clip(made, low, high)

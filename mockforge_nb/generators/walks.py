@@ -198,14 +198,15 @@ class Levels:
             by[fresh] = 0
             total = np.cumsum(by)
             moved = total + np.repeat(self._at[place][found] - total[starts] + by[starts], lengths)
-            inside = moved
             if walk.low is not None and walk.high is not None:
                 low, high = walk.low[grouped], walk.high[grouped]
-                moved = _folded(moved, low, high)
-                inside = _inside(moved, low, high)
+                outside = (moved < low) | (moved > high)
+                for key in np.unique(grouped[outside]).tolist() if outside.any() else ():
+                    own = grouped == key
+                    moved[own] = _reflected(float(self._at[place][key]), by[own], walk.low[key], walk.high[key])
             self._at[place][found] = moved[starts + lengths - 1]
             levels[place] = np.empty_like(moved)
-            levels[place][order] = inside
+            levels[place][order] = moved
         return {place: self._walks[place].value(level) for place, level in levels.items()}
 
 
@@ -243,9 +244,13 @@ def walking(values: Array, dtype: Any, missing: Array, keys: Array, series: Arra
     if not _walks(real, steps, keys, missing, count):
         return None
     low, high = _range(real, keys, missing, count)
+    by = steps.by(real)
+    # Without its drift, which would hold it at one of its bounds in the end.
+    count_of = np.maximum(np.bincount(keys[~missing], minlength=count), 1)
+    by[~missing] -= (np.bincount(keys[~missing], by[~missing], count) / count_of)[keys[~missing]]
     if not relative and (present >= 0).all():
         low = np.maximum(low, 0.0)
-    return Walk(dtype, missing, steps.by(real), steps.first(real, count), low, high, relative, digits)
+    return Walk(dtype, missing, by, steps.first(real, count), low, high, relative, digits)
 
 
 def _told(values: Array, steps: Previous) -> bool:
@@ -313,20 +318,18 @@ def _range(values: Array, keys: Array, missing: Array, count: int) -> tuple[Arra
     return low - WIDER * (high - low), high + WIDER * (high - low)
 
 
-def _folded(levels: Array, low: Array, high: Array) -> Array:
-    """Return levels brought back to one way up and down between two bounds."""
-    import numpy as np
-
-    folded: Array = low + np.mod(levels - low, np.maximum(2 * (high - low), 1e-300))
-    return folded
-
-
-def _inside(levels: Array, low: Array, high: Array) -> Array:
-    """Return levels reflected at their bounds: what went up comes down, and does not stay at the top."""
-    import numpy as np
-
-    found: Array = np.minimum(levels, 2 * high - levels)
-    return np.maximum(found, low)
+def _reflected(level: float, by: Array, low: float, high: float) -> list[float]:
+    """Return the levels of a walk that is turned back at two bounds."""
+    low, high = float(low), float(high)
+    levels = []
+    for one in by.tolist():
+        level += one
+        if level > high:
+            level = max(2 * high - level, low)
+        elif level < low:
+            level = min(2 * low - level, high)
+        levels.append(level)
+    return levels
 
 
 def _kept(values: Array, dtype: Any) -> Array:
