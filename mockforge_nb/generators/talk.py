@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from mockforge_nb.errors import GeneratorError, OptionError
 
@@ -21,9 +21,8 @@ from .fields import Fields
 if TYPE_CHECKING:
     import pandas as pd
 
-Direction: TypeAlias = Literal["in", "out"]
-Said: TypeAlias = tuple[float, Direction, Any]
-"""When (ms from the connection's start), whose (the client's is ``"in"``), and what: a JSON value, a text or bytes."""
+Said: TypeAlias = tuple[float, str, Any]
+"""When (ms from the connection's start), whose (``"in"``: the client's, or ``"out"``), and what: a JSON value, a text or bytes."""
 
 KNOWN_KEYS: Final = ("type", "event", "op", "action", "kind", "method", "channel", "e", "T", "msg", "cmd", "topic")
 """What the key that tells messages apart is often called."""

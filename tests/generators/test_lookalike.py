@@ -380,8 +380,10 @@ KINDS: dict[str, st.SearchStrategy[Any]] = {
     "any": st.none() | st.integers() | st.text(max_size=2) | st.lists(st.integers(), max_size=1),
     "small": st.integers(-128, 127),
 }
-DTYPES: dict[str, Any] = {"whole": "int64", "few": "uint8", "single": "float32", "instant": "datetime64[us]", "nullable": "Int64",
-          "any": object, "small": "int8"}  # fmt: skip
+DTYPES: dict[str, Any] = {
+    **{"whole": "int64", "few": "uint8", "single": "float32", "instant": "datetime64[us]"},
+    **{"nullable": "Int64", "any": object, "small": "int8"},
+}
 
 
 @st.composite
@@ -399,8 +401,14 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
 @given(frames(), st.data())
 def test_any_table_has_more_like_it(df: pd.DataFrame, data: st.DataObject) -> None:
     by = data.draw(st.none() | st.sampled_from([*df.columns]).filter(lambda name: not name.startswith("any")))
-    model = TableModel(by=by).fit(df)
+    time = data.draw(st.none() | st.just("at"))
+    if time is not None:
+        offsets = data.draw(st.lists(st.integers(0, 10**6), min_size=len(df), max_size=len(df)))
+        df = df.assign(at=pd.Timestamp("2024-01-01") + pd.to_timedelta(offsets, "ms"))
+    model = TableModel(by=by, time=time).fit(df)
     made = model.sample(150, seed=1)
+    if time is not None:
+        assert made["at"].is_monotonic_increasing
     assert len(made) == 150
     pd.testing.assert_series_equal(made.dtypes, df.dtypes)
     pd.testing.assert_frame_equal(made, model.sample(150, seed=1))
