@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from mockforge_nb.errors import GeneratorError, OptionError
 
-from .marginals import digits_of, numbers_of, restored, rounded
+from .numeric import digits_of, numbers_of, restored, rounded
 
 if TYPE_CHECKING:
     import numpy.typing as npt

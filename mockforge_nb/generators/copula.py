@@ -69,11 +69,14 @@ class Copula:
                 drawn = tried @ np.linalg.cholesky(matrix).T
                 got = np.column_stack([_binned(drawn[:, i], each) for i, each in enumerate(bins)])
                 matrix = _positive(matrix + wanted - correlations(got))
-        return cls(tuple(some), np.linalg.cholesky(matrix))
+        # The last digits differ from one machine to another.
+        return cls(tuple(some), np.round(np.linalg.cholesky(matrix), 9))
 
     def places(self, count: int, rng: np.random.Generator) -> dict[int, Array]:
         """Return places for so many rows, by the numbers of the columns."""
-        normal = rng.standard_normal((count, len(self.columns))) @ self.factor.T
+        import numpy as np
+
+        normal = np.round(rng.standard_normal((count, len(self.columns))) @ self.factor.T, 9)
         return {number: cdf(normal[:, i]) for i, number in enumerate(self.columns)}
 
 

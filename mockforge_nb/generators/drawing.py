@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .clock import Beside, Clock
 from .copula import Copula, determined, sorted_by_numbers
-from .marginals import Column, Grid, Pool, Steps, Texts, digits_of, numbers_of, restored
+from .marginals import Column, Grid, Pool, Steps, Texts
+from .numeric import digits_of, numbers_of, restored
 from .walks import Levels, Path, Walk, counting, tied, walking
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pandas as pd  # noqa: TID253  # reached only by TableModel.report(), whos
 from mockforge_nb.errors import GeneratorError
 
 from .copula import MOST, correlations
-from .marginals import numbers_of
+from .numeric import numbers_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -223,9 +223,10 @@ def _present(column: pd.Series[Any]) -> Array:
 
 
 def _words(column: pd.Series[Any]) -> list[Any]:
-    """Return the values that are there; of what cannot be counted, such as dicts, their texts."""
-    present = column.dropna()
-    return [repr(value) for value in present] if present.dtype == object else present.tolist()
+    """Return the values that are there; of what may not be hashed, or is equal to what it is not, their texts."""
+    values, known = column.dropna().tolist(), (str, int, float)
+    mixed = column.dtype.kind == "O" and not isinstance(column.dtype, pd.StringDtype)
+    return [value if not mixed and isinstance(value, known) else repr(value) for value in values]
 
 
 def _short(text: object, most: int) -> str:

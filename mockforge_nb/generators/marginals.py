@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from .numeric import digits_of, kept, kind_of, limits_of, numbers_of, restored, rounded
 from .patterns import TextPattern
 
 if TYPE_CHECKING:
@@ -211,9 +212,9 @@ class Steps:
         if by.dtype.kind == "f":
             with np.errstate(over="ignore"):
                 made = last + np.cumsum(by)
-            made = np.clip(made, np.finfo(np.float64).min, np.finfo(np.float64).max)
+            made = kept(made, self.dtype)
             return rounded(made, self.digits), made[-1]
-        least, most = _limits(self.dtype)
+        least, most = limits_of(self.dtype)
         if abs(float(last)) + float(np.abs(by.astype(np.float64)).sum()) < min(-float(least), float(most)) - 1:
             made = last + np.cumsum(by)
             return made, made[-1]
@@ -252,7 +253,8 @@ def learned(column: pd.Series[Any]) -> Column:
         used, inverse = np.unique(codes[codes >= 0], return_inverse=True)
         codes[codes >= 0] = inverse
         return _pool(column, codes, "category", ordered=bool(dtype.ordered), coarse=len(used) * 4 <= len(column))
-    hashed = "string" if isinstance(dtype, pd.StringDtype) else ""
+    texts = isinstance(dtype, pd.StringDtype) or (dtype.kind != "O" and pd.api.types.is_string_dtype(dtype))
+    hashed = "string" if texts else ""
     if dtype.kind == "O" and not hashed:
         hashed = pd.api.types.infer_dtype(column, skipna=True)
     missing = column.isna().to_numpy(dtype=bool)
@@ -268,78 +270,6 @@ def learned(column: pd.Series[Any]) -> Column:
     return _pool(
         column, codes.astype(np.int64), kind, ordered=kind == "boolean", coarse=len(distinct) * 4 <= len(codes)
     )
-
-
-def kind_of(dtype: Any) -> str:
-    """Return what a column of numbers, booleans or instants is, in a word."""
-    return {"b": "boolean", "M": "time", "m": "duration"}.get(dtype.kind, "number")
-
-
-def numbers_of(column: pd.Series[Any]) -> tuple[Array, Array] | None:
-    """Return a column as float64, int64 or uint64 and which are missing; None: it is not of numbers or instants."""
-    import numpy as np
-    import pandas as pd
-
-    dtype: Any = column.dtype
-    if isinstance(dtype, (pd.CategoricalDtype, pd.SparseDtype)) or dtype.kind not in "biufMm":
-        return None
-    if isinstance(dtype, pd.ArrowDtype) and dtype.kind in "Mm":
-        return None
-    missing = column.isna().to_numpy(dtype=bool)
-    if dtype.kind in "Mm":
-        plain: Array = np.asarray(column.array.asi8)
-        return np.where(missing, 0, plain), missing
-    wide: Any = {"f": np.float64, "u": np.uint64}.get(dtype.kind, np.int64)
-    if not isinstance(dtype, np.dtype):
-        return column.to_numpy(dtype=wide, na_value=wide(0)), missing
-    found: Array = column.to_numpy().astype(wide)
-    return np.where(missing, wide(0), found) if missing.any() else found, missing
-
-
-def restored(values: Array, missing: Array, dtype: Any) -> Any:
-    """Return float64, int64 or uint64 as a column of this type."""
-    import numpy as np
-    import pandas as pd
-
-    if dtype.kind in "Mm":
-        unit = np.datetime_data(dtype)[0] if isinstance(dtype, np.dtype) else dtype.unit
-        instants = values.astype(np.int64)
-        instants[missing] = np.iinfo(np.int64).min  # what pandas calls NaT
-        if isinstance(dtype, pd.DatetimeTZDtype):
-            return pd.Series(instants.view(f"M8[{unit}]")).dt.tz_localize("UTC").dt.tz_convert(dtype.tz).array
-        return instants.view(f"{dtype.kind}8[{unit}]")
-    if isinstance(dtype, np.dtype):
-        made = values.astype(dtype)
-        if missing.any():
-            made[missing] = np.nan
-        return made
-    column = pd.array(values.astype(dtype.numpy_dtype), dtype=dtype)
-    if missing.any():
-        column[missing] = pd.NA
-    return column
-
-
-def rounded(values: Array, digits: int | None) -> Array:
-    """Return numbers with so many decimal digits."""
-    import numpy as np
-
-    return values if digits is None else np.round(values, digits) + 0.0  # no -0.0
-
-
-def digits_of(values: Array, dtype: Any) -> int | None:
-    """Return how many decimal digits numbers have; None: as many as a float can have."""
-    import numpy as np
-
-    some = values[np.isfinite(values)]
-    some = some[:: max(1, len(some) // 10_000)]
-    if not len(some) or np.abs(some).max() >= 1e15:
-        return None
-    # Of float32 the nearest decimal is meant: 0.1 is 0.10000000149.
-    small = dtype.numpy_dtype if hasattr(dtype, "numpy_dtype") else dtype
-    for digits in range(13):
-        if np.array_equal(np.round(some, digits).astype(small), some.astype(small)):
-            return digits
-    return None
 
 
 def _pool(column: pd.Series[Any], codes: Array, kind: str, *, ordered: bool, coarse: bool) -> Pool:
@@ -395,15 +325,6 @@ def _steps(column: pd.Series[Any], values: Array, missing: Array) -> Steps | Non
     by[0] = np.sort(by[1:])[len(by) // 2 - 1]  # one of them, so that it is whole where they are
     digits = digits_of(values, dtype) if values.dtype.kind == "f" else None
     return Steps(kind_of(dtype), dtype, values[0], by, digits)
-
-
-def _limits(dtype: Any) -> tuple[int, int]:
-    import numpy as np
-
-    small = getattr(dtype, "numpy_dtype", dtype)
-    limits = np.iinfo(small if small.kind in "iu" else np.int64)
-    # The least int64 is NaT.
-    return int(limits.min) + (small.kind in "mM"), min(int(limits.max), np.iinfo(np.int64).max)
 
 
 def _between(low: Array, high: Array, part: Array) -> Array:

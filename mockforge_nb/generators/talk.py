@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Said: TypeAlias = tuple[float, str, Any]
-"""When (ms from the connection's start), whose (``"in"``: the client's, or ``"out"``), and what: a JSON value, a text or bytes."""
+"""When (ms from the start), whose (``"in"``: the client's, or ``"out"``), and what: a JSON value, a text or bytes."""
 
 KNOWN_KEYS: Final = ("type", "event", "op", "action", "kind", "method", "channel", "e", "T", "msg", "cmd", "topic")
 """What the key that tells messages apart is often called."""
 
 MOST_KINDS: Final = 64
+"""How many values a key may have that tells messages apart. Of more sketches of texts, or shapes, all are one kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class TalkModel:
         self._seed = _seed(seed, "TalkModel(seed=)")
         self._next: dict[Kind, list[tuple[Kind, list[float]]]] = {}
         self._fields: dict[Kind, Fields] = {}
+        self._merged: frozenset[str] = frozenset()
         self.key: str | None = None
         """The key that tells messages apart; None: their shape does."""
 
@@ -85,6 +87,7 @@ class TalkModel:
         if not any(talks):
             raise GeneratorError("there is no message in these conversations, so nothing can be like them")
         self.key = _key([value for talk in talks for _, _, value in talk if isinstance(value, dict)])
+        self._merged = frozenset(_too_many(talks, self.key))
         pauses: defaultdict[Kind, defaultdict[Kind, list[float]]] = defaultdict(lambda: defaultdict(list))
         said: defaultdict[Kind, list[tuple[int, Any]]] = defaultdict(list)
         for number, talk in enumerate(talks):
@@ -92,7 +95,7 @@ class TalkModel:
                 continue
             last, at = BEGIN, 0.0
             for ms, direction, value in talk:
-                kind = Kind(direction, _label(value, self.key))
+                kind = Kind(direction, self._label(value))
                 # Two clocks may disagree a little on what was first.
                 pauses[last][kind].append(max(ms - at, 0.0))
                 last, at = kind, ms
@@ -140,6 +143,10 @@ class TalkModel:
                 rows.append((str(kind), str(then), len(pauses) / count, len(pauses), float(np.median(pauses))))
         return pd.DataFrame(rows, columns=["from", "to", "share", "count", "gap_ms"])
 
+    def _label(self, value: Any) -> str:
+        label = _label(value, self.key)
+        return label[0] if label[0] in self._merged else " ".join(label)
+
     def _known(self) -> None:
         if not self._next:
             raise GeneratorError("this TalkModel has learned no conversation yet; call fit(conversations) first")
@@ -177,17 +184,26 @@ def _checked(said: Any, talk: int, place: int) -> Said:
     return float(ms), direction, value
 
 
-def _label(value: Any, key: str | None) -> str:
+def _label(value: Any, key: str | None) -> tuple[str, ...]:
+    """Return what sort of message a value is, and which of the sort."""
     if isinstance(value, bytes):
-        return "binary"
+        return ("binary",)
     if isinstance(value, str):
         sketch = re.sub(r"\d+", "#", value)
-        return f"text {sketch if len(sketch) <= 60 else sketch[:59] + '…'}"
+        return "text", sketch if len(sketch) <= 60 else sketch[:59] + "…"
     if isinstance(value, dict):
         if key is not None and isinstance(value.get(key), str):
-            return f"{key}={value[key]}"
-        return f"{{{', '.join(sorted(map(str, value)))}}}"
-    return "list" if isinstance(value, (list, tuple)) else type(value).__name__
+            return (f"{key}={value[key]}",)
+        return "object", f"{{{', '.join(sorted(map(str, value)))}}}"
+    return ("list" if isinstance(value, (list, tuple)) else type(value).__name__,)
+
+
+def _too_many(talks: Sequence[Sequence[Said]], key: str | None) -> Iterator[str]:
+    """Yield the sorts of messages that are of more than `MOST_KINDS`."""
+    kinds = {_label(value, key) for talk in talks for _, _, value in talk}
+    for sort in ("text", "object"):
+        if sum(kind[0] == sort for kind in kinds) > MOST_KINDS:
+            yield sort
 
 
 def _key(messages: Sequence[Mapping[str, Any]]) -> str | None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from .marginals import FEW, rounded
+from .marginals import FEW
+from .numeric import kept, rounded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,11 +153,11 @@ class Walk:
         import numpy as np
 
         if level.dtype.kind in "iu":
-            return _kept(level, self.dtype)
+            return kept(level, self.dtype)
         made = np.exp(np.minimum(level, 700.0)) if self.relative else level
         if self.dtype.kind in "iu":
-            return _kept(np.round(made), self.dtype)
-        made = rounded(made, self.digits)
+            return kept(np.round(made), self.dtype)
+        made = kept(rounded(made, self.digits), self.dtype)
         if self.relative and self.digits is not None:
             made = np.maximum(made, 10.0**-self.digits)
         return made
@@ -330,16 +331,3 @@ def _reflected(level: float, by: Array, low: float, high: float) -> list[float]:
             level = min(2 * low - level, high)
         levels.append(level)
     return levels
-
-
-def _kept(values: Array, dtype: Any) -> Array:
-    """Return whole numbers that the type can hold; those that count begin again."""
-    import numpy as np
-
-    limits = np.iinfo(getattr(dtype, "numpy_dtype", dtype) if dtype.kind in "iu" else np.int64)
-    least, most = int(limits.min), min(int(limits.max), np.iinfo(np.int64).max)
-    if values.dtype.kind == "f":
-        return np.clip(values, max(least, -(2**53)), min(most, 2**53)).astype(np.int64)
-    if most - least >= 2**62:
-        return values
-    return (values - least) % (most - least + 1) + least

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from itertools import islice, pairwise
 from random import Random
@@ -56,7 +59,7 @@ def test_what_follows_what_and_after_how_long() -> None:
     assert list(table.columns) == ["from", "to", "share", "count", "gap_ms"]
     assert table.groupby("from")["share"].sum().to_numpy() == pytest.approx(1.0)
     told = shares(MODEL)
-    assert told["begin", "in {channel, op}"] == 1
+    assert told["begin", "in object {channel, op}"] == 1
     assert told["in text ping #", "out text pong #"] == 1
     assert told["out type=trade", "out type=heartbeat"] == pytest.approx(0.1, abs=0.03)
     pong = table[table["to"] == "out text pong #"]
@@ -144,6 +147,20 @@ def test_the_same_seed_says_the_same() -> None:
     assert said(None) == said(0)
 
 
+def test_the_same_seed_says_the_same_in_any_process() -> None:
+    code = (
+        "from itertools import islice; from tests.generators.test_talk import MODEL;"
+        "print(list(islice(MODEL.messages(9, endless=True), 200)))"
+    )
+    said = []
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        made = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        said.append(made.stdout)
+    assert said[0] == said[1]
+    assert said[0].strip() == repr(list(islice(MODEL.messages(9, endless=True), 200)))
+
+
 def test_binary_messages_and_lists_are_drawn_whole() -> None:
     talk: Talk = [(i, "out", value) for i, value in enumerate([b"\x00\x01", [1, {"a": 2}], b"\xff", [3]] * 5)]
     said = [value for _, value in TalkModel().fit([talk]).messages(1)]
@@ -164,6 +181,17 @@ def test_binary_messages_and_lists_are_drawn_whole() -> None:
 )
 def test_the_key_that_tells_messages_apart(messages: list[Any], key: str | None) -> None:
     assert TalkModel().fit([[(i, "out", each) for i, each in enumerate(messages)]]).key == key
+
+
+def test_texts_of_too_many_sketches_are_one_kind() -> None:
+    rng = Random(1)
+    words = ["".join(rng.choices("abcdefghij", k=8)) for _ in range(200)]
+    talk: Talk = [(i, "out", each) for i, each in enumerate(words)]
+    model = TalkModel().fit([talk])
+    assert model.transitions()["to"].tolist() == ["out text", "out text", "end"]
+    said = [value for _, value in islice(model.messages(1, endless=True), 500)]
+    assert len(set(said)) == 500
+    assert all(len(each) == 8 and set(each) <= set("abcdefghij") for each in said)
 
 
 def test_whole_numbers_beside_others_stay_so() -> None:
