@@ -224,9 +224,10 @@ def _present(column: pd.Series[Any]) -> Array:
 
 def _words(column: pd.Series[Any]) -> list[Any]:
     """Return the values that are there; of what may not be hashed, or is equal to what it is not, their texts."""
-    values, known = column.dropna().tolist(), (str, int, float)
-    mixed = column.dtype.kind == "O" and not isinstance(column.dtype, pd.StringDtype)
-    return [value if not mixed and isinstance(value, known) else repr(value) for value in values]
+    values = column.dropna().tolist()
+    if column.dtype == object:
+        return [repr(value) for value in values]
+    return [value if isinstance(value, (str, int, float)) else str(value) for value in values]
 
 
 def _short(text: object, most: int) -> str:
