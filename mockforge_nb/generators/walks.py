@@ -223,8 +223,10 @@ def counting(values: Array, dtype: Any, missing: Array, keys: Array, series: Arr
         digits: How many decimal digits it has.
     """
     steps = Previous(keys, series, missing)
+    if not _told(values, steps):
+        return None
     moved = values[steps.row] - values[steps.before]
-    if not _told(values, steps) or not moved.any() or not ((moved >= 0).all() or (moved <= 0).all()):
+    if not moved.any() or not ((moved >= 0).all() or (moved <= 0).all()):
         return None
     first = steps.first(values, int(keys.max()) + 1)
     return Walk(dtype, missing, steps.by(values), first, None, None, False, digits)

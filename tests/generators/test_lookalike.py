@@ -447,6 +447,12 @@ def test_infinite_numbers() -> None:
     assert made[np.isfinite(made)].between(1.5, 9.5).all()
 
 
+def test_infinite_numbers_do_not_count_or_walk() -> None:
+    df = pd.DataFrame({"k": [*"ab"] * 10, "v": [*np.arange(18) / 4, np.inf, np.inf]})
+    made = more(df, 100, by="k")["v"]
+    assert made[np.isfinite(made)].between(0, 4.25).all()
+
+
 def test_very_many_columns() -> None:
     rng = np.random.default_rng(8)
     wide = pd.DataFrame(rng.normal(size=(30, 10_000)))
