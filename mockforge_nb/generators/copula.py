@@ -61,7 +61,7 @@ class Copula:
         # Exact where nothing comes again (Pearson, 1907).
         matrix = _positive(2 * np.sin(np.pi / 6 * wanted))
         if any(bins):
-            # Not independent of each other in this sample either, but for this: as if it had no end.
+            # Made exactly uncorrelated, so that few rows do as well as many.
             tried = np.random.default_rng(0).standard_normal((max(_TRIED, 4 * len(some)), len(some)))
             tried -= tried.mean(axis=0)
             tried = np.linalg.solve(np.linalg.cholesky(tried.T @ tried / len(tried)), tried.T).T
