@@ -1,0 +1,148 @@
+"""A table's times: read in order, gone on with by its own gaps, and what other times keep close to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from mockforge_nb.errors import GeneratorError, OptionError
+
+from .numeric import digits_of, numbers_of, restored, rounded
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+
+    Array: TypeAlias = npt.NDArray[Any]
+
+CLOSE: Final = 0.1
+"""Other times go with the clock if their distance from it spreads by less than this share of the whole time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Times that are never far from the clock's, such as of the receipt of what was sent.
+
+    Attributes:
+        dtype: The column's.
+        missing: Which rows of the source lack one.
+        by: How far each row's is after the clock's.
+    """
+
+    dtype: Any
+    missing: Array
+    by: Array
+    kind: str = field(default="time", init=False)
+
+
+class Clock:
+    """The times of a table's rows; those of one time are a tick.
+
+    Args:
+        column: The times.
+
+    Attributes:
+        order: The numbers of the rows that have a time, in the order of their times.
+        bounds: At which of these each tick begins, and how many they are.
+
+    Raises:
+        OptionError: They are no times.
+    """
+
+    def __init__(self, column: pd.Series[Any]) -> None:
+        import numpy as np
+
+        self._dtype: Any = column.dtype
+        self._name = column.name
+        found = numbers_of(column) if self._dtype.kind != "b" else None
+        if found is None:
+            way = f"valid: instants, durations or numbers; pd.to_datetime(df[{self._name!r}], utc=True) reads texts"
+            raise OptionError("time", self._name, f"has no times but {self._dtype}", way)
+        values, missing = found
+        there = np.flatnonzero(~missing & np.isfinite(values))
+        self.order = there[np.argsort(values[there], kind="stable")]
+        if values.dtype.kind == "u":
+            if len(there) and values[there].max() > np.iinfo(np.int64).max:
+                raise OptionError("time", self._name, "has numbers beyond 2**63")
+            values = values.astype(np.int64)
+        self._times = values[self.order]
+        self._digits = digits_of(self._times, self._dtype) if values.dtype.kind == "f" else None
+        ticks = np.flatnonzero(np.append(True, self._times[1:] != self._times[:-1])) if len(there) else there
+        self.bounds = np.append(ticks, len(there))
+        gaps = np.diff(self._times[ticks])
+        usual = np.sort(gaps)[len(gaps) // 2] if len(gaps) else values.dtype.type(0)
+        self._gaps = np.append(usual, gaps)
+
+    def start(self, start: Any = None) -> Any:
+        """Return a time as the column's numbers; the first one's unless given.
+
+        Raises:
+            OptionError: It is none, or none of this column.
+        """
+        import numpy as np
+        import pandas as pd
+
+        if start is None:
+            return self._times[0]
+        dtype = self._dtype
+        try:
+            if dtype.kind == "M":
+                instant = pd.Timestamp(start)
+                zone = getattr(dtype, "tz", None)
+                if zone is not None and instant.tz is None:
+                    instant = instant.tz_localize(zone)
+                if zone is None and instant.tz is not None:
+                    raise OptionError("start", start, "has a time zone, and the column has none")
+                if pd.isna(instant):
+                    raise OptionError("start", start, "is no time")
+                return self._times.dtype.type(instant.as_unit(_unit(dtype)).to_datetime64().view(np.int64))
+            if dtype.kind == "m":
+                return self._times.dtype.type(pd.Timedelta(start).as_unit(_unit(dtype)).to_timedelta64().view(np.int64))
+            return self._times.dtype.type(start)
+        except OptionError:
+            raise
+        except (TypeError, ValueError, OverflowError) as error:
+            raise OptionError("start", start, f"is no time of the column {self._name!r}, which has {dtype}") from error
+
+    def on(self, now: Any, ticks: Array, *, first: bool) -> Array:
+        """Return the times of ticks after `now`, or from it on if they are the first.
+
+        Raises:
+            GeneratorError: The column's type has no such late times.
+        """
+        import numpy as np
+
+        gaps = self._gaps[ticks]
+        if first:
+            gaps[0] = 0
+        small = getattr(self._dtype, "numpy_dtype", self._dtype)
+        most = float(np.iinfo(small if small.kind in "iu" else np.int64).max if small.kind != "f" else 1e300)
+        if float(now) + float(gaps.astype(np.float64).sum()) >= most:
+            way = "begin earlier with start=" + (
+                ", or give it a coarser unit: .dt.as_unit('us')" * (small.kind in "mM")
+            )
+            raise GeneratorError(f"the times of {self._name!r} go on beyond what {self._dtype} can hold; {way}")
+        return rounded(now + np.cumsum(gaps), self._digits)
+
+    def column(self, times: Array) -> Any:
+        """Return times as the column has them."""
+        import numpy as np
+
+        return restored(times, np.zeros(len(times), bool), self._dtype)
+
+    def beside(self, values: Array, missing: Array, dtype: Any) -> Beside | None:
+        """Return other times as what keeps close to these; None: they do not, or have another unit."""
+        import numpy as np
+
+        if self._dtype.kind != "M" or _unit(dtype) != _unit(self._dtype) or missing.all():
+            return None
+        apart = np.where(missing, 0, values - self._times)
+        spread = float(np.std(apart[~missing].astype(np.float64)))
+        whole = float(self._times[-1]) - float(self._times[0])
+        return Beside(dtype, missing, apart) if spread < CLOSE * whole else None
+
+
+def _unit(dtype: Any) -> Any:
+    import numpy as np
+
+    return np.datetime_data(dtype)[0] if isinstance(dtype, np.dtype) else dtype.unit

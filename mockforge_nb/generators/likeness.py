@@ -1,0 +1,335 @@
+"""How alike a source and a sample are, column by column, in numbers and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import pandas as pd  # noqa: TID253  # reached only by TableModel.report(), whose result is a DataFrame
+
+from mockforge_nb.errors import GeneratorError
+
+from .copula import MOST, correlations
+from .numeric import numbers_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    Array: TypeAlias = npt.NDArray[Any]
+
+MEASURED: Final = ("missing", "distinct", "mean", "std", "q05", "q50", "q95", "gap", "change")
+"""What is measured of the source, and in a column with ``_sample`` behind of the sample."""
+
+SHOWN: Final = 12
+"""Up to how many columns are drawn, the first."""
+
+_BARS: Final = 8
+_NAMES: Final = ("source", "sample")
+_COLORS: Final = ("#4c78a8", "#f58518")
+
+
+class Report(pd.DataFrame):
+    """A row for each column of a source; a DataFrame that draws source and sample beside each other.
+
+    Columns: `kind` and `dtype`; `distance`, from 0 (the same) to 1 (nothing in common): of numbers and instants the
+    largest difference of the cumulative distributions (Kolmogorov and Smirnov), of all else the total variation; it
+    is that of the gaps for the time, and of the lengths for texts that are all different. Then of source and sample
+    each, the latter with ``_sample`` behind: `missing` (share), `distinct`, `mean`, `std`, `q05`, `q50`, `q95` (of
+    numbers), `gap` (of the time: the median between two that differ), `change` (of a walk: the median of how much it
+    moves from row to row of its key, by share of itself).
+    """
+
+    _metadata = ["source", "sampled", "kinds"]  # noqa: RUF012  # pandas' own way, which copies these
+    source: pd.DataFrame
+    sampled: pd.DataFrame
+    kinds: tuple[str, ...]
+
+    @property
+    def _constructor(self) -> Callable[..., Report]:
+        return Report
+
+    @property
+    def correlation_gap(self) -> float:
+        """The largest difference between source and sample of the rank correlation of two columns of numbers.
+
+        Of walks, that of their moves is meant. NaN: there are no two such columns among the first 256.
+        """
+        return float(self.attrs["correlation_gap"])
+
+    def plot(self) -> Figure:  # type: ignore[override]
+        """Draw the distributions of up to 12 columns: numbers as histograms, all else as bars, the time by its gaps.
+
+        Raises:
+            GeneratorError: matplotlib is not installed.
+        """
+        try:
+            from matplotlib import pyplot as plt
+            from matplotlib.patches import Patch
+        except ImportError as error:
+            raise GeneratorError("plot() needs matplotlib: pip install 'mockforge_nb[notebook]'") from error
+        shown = min(len(self.kinds), SHOWN)
+        across = max(min(shown, 3), 1)
+        down = max(-(-shown // across), 1)
+        size = (4.6 * across, 2.9 * down + 0.5)
+        figure, grid = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)
+        for place, axes in enumerate(grid.flat):
+            if place >= shown:
+                axes.set_axis_off()
+                continue
+            both = [frame.iloc[:, place] for frame in (self.source, self.sampled)]
+            axes.set_title(f"{_short(self.source.columns[place], 30)} ({self.kinds[place]})", fontsize=10)
+            _draw(axes, both, self.kinds[place])
+        rest = f", the first {shown} of {len(self.kinds)} columns" if shown < len(self.kinds) else ""
+        figure.suptitle(f"{len(self.source)} rows of the source, {len(self.sampled)} of the sample{rest}", fontsize=11)
+        handles = [Patch(color=color) for color in _COLORS]
+        figure.legend(handles, _NAMES, loc="outside lower center", ncols=2, frameon=False)
+        return figure
+
+
+def likeness(
+    source: pd.DataFrame, sample: pd.DataFrame, time: int | None, by: int | None, kinds: Sequence[str]
+) -> Report:
+    """Compare a source and a sample.
+
+    Args:
+        source: The source.
+        sample: The sample, with the same columns.
+        time: The number of the column of the times.
+        by: The number of the column of the keys.
+        kinds: What each column is.
+    """
+    shown = tuple("clock" if place == time else kind for place, kind in enumerate(kinds))
+    rows = []
+    for place, kind in enumerate(shown):
+        one, other = source.iloc[:, place], sample.iloc[:, place]
+        row: dict[str, Any] = {"kind": kind, "dtype": str(one.dtype), "distance": _distance(one, other, kind)}
+        measured = [_measured(frame, place, kind, by) for frame in (source, sample)]
+        for name in MEASURED:
+            row[name], row[f"{name}_sample"] = (each.get(name) for each in measured)
+        rows.append(row)
+    names = [f"{name}{end}" for name in MEASURED for end in ("", "_sample")]
+    made = Report(rows, index=source.columns, columns=["kind", "dtype", "distance", *names])
+    for name in names[:14]:
+        made[name] = made[name].astype("float64")
+    made["change"], made["change_sample"] = made["change"].astype("float64"), made["change_sample"].astype("float64")
+    made.source, made.sampled, made.kinds = source, sample, shown
+    made.attrs["correlation_gap"] = _correlation_gap(source, sample, by, shown)
+    return made
+
+
+def _measured(frame: pd.DataFrame, place: int, kind: str, by: int | None) -> dict[str, Any]:
+    import numpy as np
+
+    column = frame.iloc[:, place]
+    found: dict[str, Any] = {}
+    if len(column):
+        found["missing"] = float(column.isna().mean())
+    found["distinct"] = len(set(_words(column)))
+    if kind == "clock":
+        gaps = _gaps(column)
+        gaps = gaps[gaps > 0]
+        if len(gaps):
+            middle = float(np.median(gaps))
+            unit: Any = column.dt.unit if column.dtype.kind in "mM" else None
+            found["gap"] = middle if unit is None else pd.Timedelta(round(middle), unit=unit)
+        return found
+    if not _is_number(column):
+        return found
+    values = _present(column).astype(np.float64)
+    finite = values[np.isfinite(values)]
+    if len(finite):
+        # Made smaller first, so that the sum of the largest floats is one, too.
+        scale = max(float(np.abs(finite).max()), 1e-300)
+        found["mean"], found["std"] = float((finite / scale).mean()) * scale, float((finite / scale).std()) * scale
+        for name, share in (("q05", 0.05), ("q50", 0.5), ("q95", 0.95)):
+            found[name] = float(np.quantile(finite, share, method="nearest"))
+    if kind == "walk":
+        moves = _moves(frame, place, by)
+        moves = moves[~np.isnan(moves)]
+        if len(moves):
+            found["change"] = float(np.median(np.abs(moves)))
+    return found
+
+
+def _distance(one: pd.Series[Any], other: pd.Series[Any], kind: str) -> float:
+    """Return how unlike two columns are, from 0 to 1; NaN: one has no values."""
+    import numpy as np
+
+    if kind == "clock":
+        return _steepest(_gaps(one), _gaps(other))
+    if kind == "text":
+        return _steepest(*(np.array([len(text) for text in each.dropna()]) for each in (one, other)))
+    if numbers_of(one) is not None and one.dtype.kind != "b":
+        return _steepest(_present(one), _present(other))
+    shares = [pd.Series(_words(each), dtype=object).value_counts(normalize=True) for each in (one, other)]
+    if not all(map(len, shares)):
+        return float("nan")
+    return float(shares[0].sub(shares[1], fill_value=0.0).abs().sum() / 2)
+
+
+def _steepest(one: Array, other: Array) -> float:
+    """Return the largest difference of two cumulative distributions."""
+    import numpy as np
+
+    if not len(one) or not len(other):
+        return float("nan")
+    at = np.concatenate([one, other])
+    shares = [np.searchsorted(np.sort(each), at, side="right") / len(each) for each in (one, other)]
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+def _correlation_gap(source: pd.DataFrame, sample: pd.DataFrame, by: int | None, kinds: Sequence[str]) -> float:
+    import numpy as np
+
+    places = [i for i, kind in enumerate(kinds) if kind in ("number", "walk") and _is_number(source.iloc[:, i])]
+    places = places[:MOST]
+    if len(places) < 2 or not len(sample):
+        return float("nan")
+    both = []
+    for frame in (source, sample):
+        columns = [
+            _moves(frame, i, by) if kinds[i] == "walk" else frame.iloc[:, i].to_numpy(np.float64, na_value=np.nan)
+            for i in places
+        ]
+        both.append(correlations(pd.DataFrame(dict(enumerate(columns))).rank().to_numpy()))
+    return float(np.abs(both[0] - both[1]).max())
+
+
+def _moves(frame: pd.DataFrame, place: int, by: int | None) -> Array:
+    """Return by which share of itself a number moves from the row before of its key; NaN: there is none."""
+    import numpy as np
+
+    values = pd.Series(frame.iloc[:, place].to_numpy(np.float64, na_value=np.nan))
+    before = values.shift() if by is None else values.groupby(pd.factorize(frame.iloc[:, by])[0]).shift()
+    return ((values - before) / before.abs().where(before != 0)).to_numpy()
+
+
+def _gaps(column: pd.Series[Any]) -> Array:
+    import numpy as np
+
+    return np.diff(np.sort(_present(column)))
+
+
+def _is_number(column: pd.Series[Any]) -> bool:
+    return column.dtype.kind in "iuf" and numbers_of(column) is not None
+
+
+def _present(column: pd.Series[Any]) -> Array:
+    found = numbers_of(column)
+    assert found is not None
+    return found[0][~found[1]]
+
+
+def _words(column: pd.Series[Any]) -> list[Any]:
+    """Return the values that are there; of what may not be hashed, or is equal to what it is not, their texts."""
+    values = column.dropna().tolist()
+    if column.dtype == object:
+        return [repr(value) for value in values]
+    return [value if isinstance(value, (str, int, float)) else str(value) for value in values]
+
+
+def _short(text: object, most: int) -> str:
+    shown = str(text)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def _draw(axes: Axes, both: list[pd.Series[Any]], kind: str) -> None:
+    import numpy as np
+
+    axes.tick_params(labelsize=8)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    if kind == "clock":
+        unit = both[0].dt.unit if both[0].dtype.kind in "mM" else None
+        _cumulative(axes, [_gaps(each) for each in both], unit)
+        return
+    if kind == "text":
+        _histogram(axes, [np.array([len(text) for text in each.dropna()]) for each in both])
+        axes.set_xlabel("length", fontsize=8)
+        return
+    if numbers_of(both[0]) is None or kind == "boolean" or len(set(_words(both[0]))) <= _BARS:
+        _bars(axes, both)
+        return
+    dtype = both[0].dtype
+    values = [_present(each) for each in both]
+    if dtype.kind in "mM":
+        unit = both[0].dt.unit
+        values = [each.view(f"{dtype.kind}8[{unit}]") for each in values]
+        if dtype.kind == "m":
+            values = [each / np.timedelta64(1, "s") for each in values]
+            axes.set_xlabel("s", fontsize=8)
+    else:
+        values = [each[np.isfinite(each)].astype(np.float64) for each in values]
+        together = np.concatenate(values)
+        largest = float(np.abs(together).max(initial=0.0))
+        # What floats cannot tell apart, or have no range for, has no histogram.
+        if largest > 1e300 or (len(together) and np.ptp(together) < 1e3 * np.spacing(largest)):
+            _bars(axes, both)
+            return
+    _histogram(axes, values)
+
+
+def _histogram(axes: Axes, both: list[Array]) -> None:
+    from typing import cast
+
+    import numpy as np
+    from matplotlib import dates as untyped
+    from matplotlib.ticker import MaxNLocator
+
+    dates = cast(Any, untyped)  # matplotlib has no types for it
+    if not all(map(len, both)):
+        axes.text(0.5, 0.5, "no values", ha="center", va="center", transform=axes.transAxes)
+        return
+    instants = both[0].dtype.kind == "M"
+    both = [dates.date2num(each) if instants else each.astype(np.float64) for each in both]
+    bins = np.histogram_bin_edges(np.concatenate(both), 30)
+    for values, color in zip(both, _COLORS, strict=True):
+        weights = np.full(len(values), 1 / len(values))
+        axes.hist(values, bins.tolist(), weights=weights, color=color, alpha=0.55)
+    axes.set_ylabel("share", fontsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    if instants:
+        locator = dates.AutoDateLocator(maxticks=6)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+
+
+def _cumulative(axes: Axes, both: list[Array], unit: str | None) -> None:
+    """Draw which share of gaps is no longer than each."""
+    import numpy as np
+
+    scale, named = 1.0, "gap"
+    if unit is not None:
+        scale = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[unit]
+        longest = max((float(gaps.max()) for gaps in both if len(gaps)), default=0.0)
+        for name, seconds in (("days", 86_400.0), ("h", 3600.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+            if longest >= 2 * seconds * scale or name == "µs":
+                scale, named = scale * seconds, f"gap in {name}"
+                break
+    for gaps, color in zip(both, _COLORS, strict=True):
+        if len(gaps):
+            axes.step(np.sort(gaps) / scale, np.arange(1, len(gaps) + 1) / len(gaps), color=color, where="post")
+    axes.set_xlabel(named, fontsize=8)
+    axes.set_ylabel("share up to it", fontsize=8)
+    axes.set_ylim(0, 1.05)
+    axes.locator_params(axis="x", nbins=5)
+
+
+def _bars(axes: Axes, both: list[pd.Series[Any]]) -> None:
+    import numpy as np
+
+    words = [pd.Series([str(word) for word in _words(each)], dtype=object) for each in both]
+    shares = [each.value_counts(normalize=True) for each in words]
+    names = list(shares[0].index[:_BARS])
+    heights = [[float(each.get(name, 0.0)) for name in names] for each in shares]
+    if len(shares[0]) > _BARS or len(shares[1].index.difference(names)):
+        heights = [[*each, max(0.0, 1 - sum(each))] for each in heights]
+        names.append("(others)")
+    places = np.arange(len(names))
+    for offset, height, color in zip((-0.2, 0.2), heights, _COLORS, strict=True):
+        axes.barh(places + offset, height, 0.4, color=color)
+    axes.set_yticks(places, [_short(name, 18) for name in names])
+    axes.invert_yaxis()
+    axes.set_xlabel("share", fontsize=8)
