@@ -22,7 +22,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from .errors import OptionError
-from .generators.words import Choice, Const, Counter, Many, Maybe, Recurring, Unique, Walk
+from .generators.fakes.words import Choice, Const, Counter, Many, Maybe, Recurring, Unique, Walk
 
 __all__ = ["choice", "const", "counter", "many", "maybe", "recurring", "unique", "walk"]
 

@@ -20,6 +20,7 @@ from .core.recording import written
 from .core.rules import Rule
 from .core.units import human, number
 from .errors import OptionError, Problem, ScriptError
+from .generated import Generated
 from .rules import Scope, rule
 from .sources import (
     Made,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 HAR = "a .har holds messages alone; save the traffic of this script served, or simulated, as one"
 
 
-class Script(ByHand):
+class Script(Generated, ByHand):
     """Steps in order, each with its time, and rules beside them; never changed: every method returns a new one.
 
     Made by `load`, `parse`, `from_frame` or `of`, or by hand, beginning with ``Script()``:

@@ -4,7 +4,7 @@ import pytest
 
 from mockforge_nb import fields
 from mockforge_nb.errors import OptionError
-from mockforge_nb.generators.words import Choice, Const, Counter, Many, Maybe, Recurring, Unique, Walk
+from mockforge_nb.generators.fakes.words import Choice, Const, Counter, Many, Maybe, Recurring, Unique, Walk
 
 
 def test_a_word_is_plain_data() -> None:

@@ -9,7 +9,7 @@ call, and what the user may change later.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mockforge_nb.core.keys import Keys
@@ -20,13 +20,15 @@ from .cutting import Cutting, KeyColumn, Material, Template, check_template, cut
 from .forms import article
 from .layout import Layout, check_columns, recipe_of, valid_names
 from .messages import message, shaped
-from .sources import Messages, Rows
+from .sources import Messages, Rows, Shape
 from .times import check, in_order, listed, offsets, schedule
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
+
+    from .endless import Items
 
     Order = npt.NDArray[np.integer[Any]]
 
@@ -163,6 +165,53 @@ def program_from_rows(
     material = Material(rows=source, dicts=dicts if any(map(callable, forms)) else None)
     recipe = recipe_of(material, template, list(map(str, sent)), cutting, names, name)
     return cut_program(recipe, cutting, at=at, period=period, keys=keys)
+
+
+def messages_of(
+    frames: Iterable[pd.DataFrame],
+    name: str,
+    gap: float,
+    *,
+    time: str | None = None,
+    columns: Sequence[str] | None = None,
+    template: Shape | None = None,
+) -> Items:
+    """Yield the messages of tables that follow each other, with their times (ms).
+
+    Args:
+        frames: The tables, of the same columns.
+        name: What errors call the script.
+        gap: How long after each row the next is due, without `time` (ms).
+        time: The column of the times.
+        columns: The columns that are sent.
+        template: The function that makes a message of a row.
+
+    Raises:
+        OptionError, ScriptError: As `program_from_frame`.
+    """
+    import orjson
+    import pandas as pd
+
+    check_template(template)
+    layout: Layout | None = None
+    first: pd.Series[Any] | None = None
+    count = 0
+    for frame in frames:
+        if layout is None:
+            layout = Layout(frame, time=time, columns=columns, template=template, cutting=Cutting(), script=name)
+            layout.measure(frame)
+        rows = layout.rows(frame)
+        at: Any = [(count + place) * gap for place in range(len(frame))]
+        if time is not None:
+            due = layout.times(frame)
+            first = due[:1] if first is None else first
+            at = offsets(pd.concat([first, due]), None, name, layout.reference)[1:].tolist()
+        count += len(frame)
+        if isinstance(rows, Rows):
+            yield from zip(at, map(orjson.Fragment, rows.payloads(0, len(rows))), strict=True)
+        else:
+            steps = (rows[place] for place in range(len(rows)))
+            yield from ((ms, step.payload.value) for ms, step in zip(at, steps, strict=True) if step.payload)
 
 
 def _row_keys(values: list[Any], by: str, script: str) -> Keys:

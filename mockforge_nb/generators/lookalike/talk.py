@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from mockforge_nb.errors import GeneratorError, OptionError
 
-from .fields import Fields
+from .columns import Fields
 
 if TYPE_CHECKING:
     import pandas as pd

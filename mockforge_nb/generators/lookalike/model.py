@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from .likeness import Report
+    from .report import Report
 
     Array: TypeAlias = npt.NDArray[Any]
 
@@ -74,6 +74,15 @@ class TableModel:
         rows, columns = self._fitted.source.shape
         return f"<TableModel of {rows} rows x {columns} columns>"
 
+    @property
+    def rows(self) -> int:
+        """How many rows it has learned.
+
+        Raises:
+            GeneratorError: None, as it was not fitted.
+        """
+        return len(self._known().source)
+
     def fit(self, df: Any) -> TableModel:
         """Learn a table, and return this model.
 
@@ -94,7 +103,7 @@ class TableModel:
         if not isinstance(df, pd.DataFrame):
             if not hasattr(df, "__arrow_c_stream__"):
                 raise OptionError("fit(df)", df, "is no table", "give a DataFrame, or what has __arrow_c_stream__")
-            from .arrow import ArrowTable
+            from mockforge_nb.generators.arrow import ArrowTable
 
             df = ArrowTable.stream(df).frame()
         time = None if self._time is None else _found(df, "time", self._time)
@@ -162,7 +171,7 @@ class TableModel:
             GeneratorError: The model has learned nothing.
             OptionError: The sample has other columns.
         """
-        from .likeness import likeness
+        from .report import likeness
 
         fitted = self._known()
         source = fitted.shown(fitted.source)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockforge_nb.errors import GeneratorError
-from mockforge_nb.generators.regexes import Texts
+from mockforge_nb.generators.fakes.regexes import Texts
 
 ATOMS = st.sampled_from(
     ["a", "[a-f]", "[^x]", r"\d", r"\W", r"\S", ".", "(?:ab|c)", "(d)", "[^\\W_]", "é", r"[\s.]", "(?i:q)", r"\."]

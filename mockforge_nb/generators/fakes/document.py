@@ -230,7 +230,7 @@ class Document:
 
     def _checked(self, schema: Any) -> Any:
         """Return a validator for the draft that the schema is of."""
-        import jsonschema  # type: ignore[import-untyped]
+        import jsonschema
 
         named = jsonschema.validators.validator_for(schema, default=None)
         if named in (jsonschema.Draft3Validator, jsonschema.Draft4Validator):

@@ -16,10 +16,11 @@ from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from mockforge_nb.core.template import Slot
 from mockforge_nb.errors import GeneratorError, OptionError, nearest
+from mockforge_nb.generators.forms import NoJSONError, to_bytes
 
 from .document import is_schema
-from .forms import NoJSONError, to_bytes
 from .hints import is_type, own_schema, schema_of
 from .providers import check_locales, check_providers, make_generator, provider_names
 from .schemas import Schema
@@ -36,12 +37,6 @@ _MISSING: Final = object()
 
 _DRAWS: Final = 1000
 """How often a value is drawn that has not been there yet."""
-
-
-class Template(str):
-    """A text of a message that is a template, to be expanded when the message is sent."""
-
-    __slots__ = ()
 
 
 class FakeRows:
@@ -69,7 +64,7 @@ class FakeRows:
 
     Attributes:
         templates: The templates by the paths of their fields (``user.tags[0]``). In the messages they are the only
-            texts of the type `Template`; no made-up text or ``const`` is one, whatever it looks like.
+            texts of the type `Slot`; no made-up text or ``const`` is one, whatever it looks like.
 
     Raises:
         OptionError: An argument, or a field, that cannot be; it names the field's path.
@@ -173,7 +168,7 @@ class _Reader:
         if isinstance(field, str):
             if "{{" in field or "{%" in field:
                 self.templates[path] = field
-                template = Template(field)
+                template = Slot(field)
                 return lambda run: lambda: template
             return self._provider(field, (), {}, path)
         if isinstance(field, tuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from .lookalike import TableModel
+from .model import TableModel
 
 if TYPE_CHECKING:
     import numpy.typing as npt

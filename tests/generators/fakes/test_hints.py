@@ -13,8 +13,8 @@ from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from mockforge_nb.errors import OptionError
-from mockforge_nb.generators.fake import FakeRows
-from mockforge_nb.generators.hints import schema_of
+from mockforge_nb.generators.fakes.fake import FakeRows
+from mockforge_nb.generators.fakes.hints import schema_of
 
 UserId = NewType("UserId", int)
 

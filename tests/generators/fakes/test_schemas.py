@@ -2,15 +2,15 @@ import json
 import random
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mockforge_nb.errors import GeneratorError, OptionError
-from mockforge_nb.generators.document import is_schema
-from mockforge_nb.generators.providers import make_generator, provider_names
-from mockforge_nb.generators.schemas import Schema
+from mockforge_nb.generators.fakes.document import is_schema
+from mockforge_nb.generators.fakes.providers import make_generator, provider_names
+from mockforge_nb.generators.fakes.schemas import Schema
 
 
 def made(schema: Any, n: int = 30, seed: int = 1) -> list[Any]:

@@ -16,10 +16,11 @@ from faker import Generator
 from faker.providers import BaseProvider, DynamicProvider
 
 from mockforge_nb import fields
+from mockforge_nb.core.template import Slot
 from mockforge_nb.errors import GeneratorError, OptionError
-from mockforge_nb.generators.fake import FakeRows, Template
+from mockforge_nb.generators.fakes.fake import FakeRows
+from mockforge_nb.generators.fakes.providers import TODAY, make_generator
 from mockforge_nb.generators.forms import to_bytes
-from mockforge_nb.generators.providers import TODAY, make_generator
 
 ORDER: Any = {
     "user": "name", "mail": "email", "amount": ("pyfloat", {"min_value": 1, "max_value": 99}), "at": "{{now}}",
@@ -115,7 +116,7 @@ def test_a_template_is_left_and_told() -> None:
     row = next(iter(rows))
     assert rows.templates == {"at": "{{now}}", "in[0].x": "{% if a %}"}
     assert row["at"] == "{{now}}"
-    assert type(row["at"]) is type(row["in"][0]["x"]) is Template
+    assert type(row["at"]) is type(row["in"][0]["x"]) is Slot
     assert type(row["c"]) is type(row["n"]) is str
     assert json.loads(to_bytes(row))["at"] == "{{now}}"
 
@@ -270,7 +271,7 @@ def test_another_process_makes_the_same() -> None:
     schema = """{"n": "name", "p": {"type": "string", "pattern": "^[^a-f]{5}[\\\\W]$"}, "d": "date_time",
         "j": {"type": "object", "properties": {"a": {}, "b": {"enum": [1, 2]}}, "minProperties": 4}}"""
     code = (
-        "from itertools import islice; from mockforge_nb.generators.fake import FakeRows;"
+        "from itertools import islice; from mockforge_nb.generators.fakes.fake import FakeRows;"
         f"print([*islice(FakeRows({schema}, seed=3), 10)])"
     )
     outputs = {

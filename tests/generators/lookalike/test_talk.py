@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockforge_nb.errors import GeneratorError, OptionError
-from mockforge_nb.generators.talk import TalkModel
+from mockforge_nb.generators.lookalike.talk import TalkModel
 
 Talk = list[tuple[float, str, Any]]
 

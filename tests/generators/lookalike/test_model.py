@@ -14,9 +14,9 @@ from scipy.stats import ks_2samp, norm
 from vega_datasets import local_data
 
 from mockforge_nb.errors import GeneratorError, OptionError
-from mockforge_nb.generators.copula import cdf
-from mockforge_nb.generators.lookalike import TableModel
-from mockforge_nb.generators.patterns import TextPattern
+from mockforge_nb.generators.lookalike.copula import cdf
+from mockforge_nb.generators.lookalike.model import TableModel
+from mockforge_nb.generators.lookalike.patterns import TextPattern
 
 
 def real(name: str) -> pd.DataFrame:

@@ -1,0 +1,1 @@
+"""Messages like others: a table's rows, or what was said on connections."""
