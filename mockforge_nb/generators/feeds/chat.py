@@ -157,10 +157,14 @@ class _Room:
         rng, said = self._rng, self._said
         says: Message = {"type": "message", "id": f"m{number}", "room": self._name, "user": self._user(who)}
         to = said[-1 - int(min(8, len(said)) * rng.random() ** 2)] if said and rng.random() < 0.3 else None
+        refers = to is not None
+        if to is None and said and rng.random() < 0.35:
+            to = said[-1]  # an answer all the same: everybody sees to what
         if to is not None and to.author != who:
             other = self._users[to.author]
             says["text"] = self._words.answer(self._topic, other.name.split()[0], other.handle)
-            says["reply_to"] = to.id
+            if refers:
+                says["reply_to"] = to.id
         else:
             says["text"] = self._words.say(self._topic)
         said.append(_Said(f"m{number}", who))

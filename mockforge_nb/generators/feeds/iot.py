@@ -55,8 +55,8 @@ KINDS: Final = {
 }
 """What each kind of device measures; all but plugs have a battery."""
 ROOMS: Final = ("lobby", "office", "meeting", "kitchen", "lab", "storage", "server", "workshop")
-OUTAGE, STUCK, SPIKE = 1 / 350, 1 / 600, 1 / 900
-"""How likely each is, a report."""
+OUTAGE, STUCK, SPIKE = 1 / 350, 1 / 600, 1 / 2500
+"""How likely an outage is, a report, and the faults, a reading."""
 OUTAGE_REPORTS: Final = 14.0
 """How many reports an outage skips in the mean."""
 

@@ -55,12 +55,13 @@ ENDPOINTS: Final = (
 )  # fmt: skip
 
 FAILURES: Final = (
-    (500, "OperationalError", "server closed the connection unexpectedly", "app/db.py", "execute"),
-    (500, "KeyError", "'discount'", "app/models.py", "from_row"),
-    (502, "ConnectionResetError", "[Errno 104] Connection reset by peer", "app/clients.py", "_send"),
-    (503, "PoolTimeout", "no connection after 5.0 s, 20 are in use", "app/db.py", "acquire"),
-    (504, "TimeoutError", "upstream did not answer within 3.0 s", "app/clients.py", "request"),
+    (500, 0, "OperationalError", "server closed the connection unexpectedly", "app/db.py", "execute"),
+    (500, 0, "KeyError", "'discount'", "app/models.py", "from_row"),
+    (502, 40, "ConnectionResetError", "[Errno 104] Connection reset by peer", "app/clients.py", "_send"),
+    (503, 2000, "PoolTimeout", "no connection after 2.0 s, 20 are in use", "app/db.py", "acquire"),
+    (504, 3000, "TimeoutError", "upstream did not answer within 3.0 s", "app/clients.py", "request"),
 )
+"""The status, how long one waits for it (ms), the exception and its text, and where it is raised."""
 REFUSALS: Final = Weighted(((404, "not found"), (401, "token has expired"), (400, "invalid input")), (5, 3, 2))
 BACKGROUND: Final = (
     ("DEBUG", "cache", "evicted {n} keys, hit ratio 0.9{d}"),
@@ -115,7 +116,7 @@ class Logs:
 
     def _run(self, rng: random.Random) -> Events:
         site = _Site(self, rng)
-        rhythm = Rhythm(rng, self.rate, burst=0.5, smooth=150)
+        rhythm = Rhythm(rng, self.rate, burst=0.35, memory=0.8, smooth=150)
         agenda: Agenda[Message] = Agenda()
         coming = rhythm.next(5)
         while True:
@@ -131,28 +132,35 @@ class _Request:
     """The lines of one request as they are made: each after a share of its time."""
 
     def __init__(self, site: _Site, trace: str) -> None:
-        self._site, self._trace, self._sum = site, trace, 0.0
-        self._lines: list[tuple[float, Message, float]] = []
+        self._site, self._trace, self._sum, self.waits = site, trace, 0.0, 0.0
+        self._hosts: dict[str, str] = {}  # where it is handled, and stays
+        self._lines: list[tuple[float, float, Message, float]] = []
 
     def say(
         self, share: float, service: str, logger: str, level: str, msg: str, took: bool = False, **more: Any
     ) -> None:
         """Add a line; with `took` it says how long its share was."""
         self._sum += share
-        line = {"type": "log", "at": AT, "level": level, "service": service, "host": self._site.host(service)}
+        if service not in self._hosts:
+            self._hosts[service] = self._site.host(service)
+        line = {"type": "log", "at": AT, "level": level, "service": service, "host": self._hosts[service]}
         line |= {"logger": f"{service}.{logger}", "msg": msg, "trace_id": self._trace, **more}
-        self._lines.append((self._sum, line, share if took else 0.0))
+        self._lines.append((self._sum, self.waits, line, share if took else 0.0))
+
+    def wait(self, ms: float) -> None:
+        """Let time pass that is no share, but as long as it is."""
+        self.waits += ms
 
     def timed(self, start: float, duration: float, debug: bool) -> list[tuple[float, Message]]:
-        """Return the lines and when each is said (ms), all within the duration."""
-        scale = duration / self._sum
+        """Return the lines and when each is said (ms), the last after the duration, waits among it."""
+        scale = (duration - self.waits) / self._sum
         timed = []
-        for after, line, share in self._lines:
+        for after, waited, line, share in self._lines:
             if share:
                 line["duration_ms"] = round(share * scale, 2)
                 line["msg"] = line["msg"].format(ms=line["duration_ms"])
             if debug or line["level"] != "DEBUG":
-                timed.append((round(start + after * scale, 3), line))
+                timed.append((round(start + waited + after * scale, 3), line))
         return timed
 
 
@@ -171,7 +179,7 @@ class _Site:
         known = [each for each in ENDPOINTS if each.service in options.services]
         self._endpoints = Weighted(known, [each.share for each in known])
         self._incident: tuple[str, str] = ("", "")  # the service, and what is wrong: "errors" or "slow"
-        self._until = rng.expovariate(1000.0**-1 / options.incidents) if options.incidents else float("inf")
+        self._until = rng.expovariate(1e-3 / options.incidents) if options.incidents else float("inf")
 
     def host(self, service: str) -> str:
         """Return one of the hosts of a service."""
@@ -192,7 +200,7 @@ class _Site:
                 self._incident = ("", "")
                 self._until += rng.expovariate(1.0 / (mean * 1000.0))
             else:
-                self._incident = (rng.choice(self._options.services), rng.choice(("errors", "errors", "slow")))
+                self._incident = (self._endpoints.pick(rng).service, rng.choice(("errors", "errors", "slow")))
                 self._until += around(rng, min(25.0, mean / 6) * 1000.0, 0.5)
 
     def _background(self) -> Message | None:
@@ -212,7 +220,7 @@ class _Site:
         ill = ill if ill in (service, calls) else ""
         user, number = rng.randrange(1001, 1400), int(around(rng, 4000, 0.8))
         path = end.path.replace("{id}", str(number)).replace("{word}", rng.choice(WORDS))
-        fails = rng.random() < (0.5 if ill and how == "errors" else self._options.errors)
+        fails = rng.random() < (0.7 if ill and how == "errors" else self._options.errors)
         slow = 7.0 if ill and how == "slow" else 1.0
         duration = around(rng, end.ms, 0.55) * slow
         made = _Request(self, f"{rng.getrandbits(128):032x}")
@@ -231,16 +239,17 @@ class _Site:
             if calls:
                 tries = self._tries(fails, bool(ill))
                 for attempt in range(1, tries + 1):
-                    text = f"call to {calls} failed, retry {attempt} of 3 in {100 * 2**attempt} ms"
-                    made.say(0.5, service, "client", "WARNING", text, attempt=attempt)
-                duration += sum(100.0 * 2**attempt for attempt in range(1, tries + 1))
+                    pause = round(around(rng, 50.0 * 2**attempt, 0.15))
+                    text = f"call to {calls} failed, retry {attempt} of 3 in {pause} ms"
+                    made.say(0.2, service, "client", "WARNING", text, attempt=attempt)
+                    made.wait(pause)
                 if not (fails and tries):
                     made.say(0.3, calls, "http", "INFO", f"answered {service} for user {user}")
             if fails:
                 status = self._failure(made, service, end)
             else:
                 status = 201 if end.method == "POST" and "login" not in end.path else 200
-        duration = round(duration, 1)
+        duration = round(duration + made.waits, 1)
         level = "ERROR" if status >= 500 else "WARNING" if status >= 400 else "INFO"
         text = f"{end.method} {path} {status} in {duration} ms"
         made.say(0.15, "gateway", "access", level, text, status=status, duration_ms=duration)
@@ -253,7 +262,8 @@ class _Site:
         return rng.choice((1, 1, 2)) if rng.random() < (0.3 if ill else 0.008) else 0
 
     def _failure(self, made: _Request, service: str, end: _Endpoint) -> int:
-        status, error, text, file, function = self._rng.choice(FAILURES)
+        status, patience, error, text, file, function = self._rng.choice(FAILURES)
+        made.wait(patience)
         handler = f"{end.method.lower()}_{end.path.partition('?')[0].split('/')[2]}"
         stack = (
             "Traceback (most recent call last):\n"

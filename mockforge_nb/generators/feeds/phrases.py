@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from typing import Final
 
 from .common import fake
@@ -14,7 +15,7 @@ SLOTS: Final = {
     "food": ("pizza", "ramen", "the Thai place", "salad", "tacos", "leftovers", "that new bakery"),
     "minutes": ("2", "5", "10", "15", "20", "30"),
     "percent": ("3", "5", "12", "20", "40"),
-    "tool": ("pandas", "Postgres", "Docker", "the linter", "CI", "Grafana", "git"),
+    "tool": ("pandas", "Postgres", "Docker", "the linter", "GitHub Actions", "Grafana", "git"),
     "city": ("Lisbon", "Berlin", "Oslo", "Kyoto", "the lake", "the mountains"),
     "fix": ("a restart", "a rollback", "clearing the cache", "a bigger timeout", "updating the package"),
     "number": ("412", "1187", "903", "77", "2045", "1310"),
@@ -35,7 +36,7 @@ TOPICS: Final = (
         "Can you take a look at #{number} {when}?", "Reviewed #{number}, two small comments",
         "Merged #{number}, thanks!",
         "Let's ship {thing} {when}", "I need {minutes} more minutes", "Blocked on {thing}, need access to {tool}",
-        "Moving {thing} to {when}, sorry", "Tests are green", "Who owns {thing} these days?",
+        "{thing} has to wait, sorry", "Tests are green", "Who owns {thing} these days?",
     ),
     (
         "Lunch?", "Who's up for {food}?", "I could go for {food}", "Leaving in {minutes} minutes",
@@ -50,7 +51,7 @@ TOPICS: Final = (
         "Mostly sleeping, to be honest", "Is anybody watching the game {when}?",
     ),
     (
-        "How do I do a group-by with {tool}?", "Does anybody know {tool} well?", "It works on my machine",
+        "How do I do a group-by in pandas?", "Does anybody know {tool} well?", "It works on my machine",
         "What does the error say?", "Here's a snippet that works for me", "That's a known problem with {tool}",
         "Did you try {fix}?", "The numbers in {thing} look off by {percent}%", "Oh, it was a typo",
         "Good catch", "The docs of {tool} have an example", "Let me share my screen {when}",
@@ -76,10 +77,15 @@ class English:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
+        self._before: deque[str] = deque(maxlen=8)  # fewer than a topic has
 
     def say(self, topic: int) -> str:
-        """Return something of a topic."""
-        return self._filled(self._rng.choice(TOPICS[topic]), {})
+        """Return something of a topic that was not said just before."""
+        text = self._rng.choice(TOPICS[topic])
+        while text in self._before:
+            text = self._rng.choice(TOPICS[topic])
+        self._before.append(text)
+        return self._filled(text, {})
 
     def answer(self, topic: int, name: str, handle: str) -> str:
         """Return a reply to somebody."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from .common import (
@@ -98,7 +98,9 @@ class _Session:
     device: str = ""
     began: float = 0.0
     since: float = 0.0
-    cursor: _Cursor | None = field(default=None, repr=False)
+    cursor: _Cursor | None = None
+    place: tuple[float, float] | None = None
+    """Where the cursor stopped."""
 
 
 @dataclass(slots=True)
@@ -183,8 +185,8 @@ class _Site:
         if len(self._moving) < min(self._movers, len(self._active)):
             session = rng.choice(self._active)
             if session.cursor is None:
-                start = rng.uniform(0, WIDTH), rng.uniform(0, HEIGHT)
-                session.cursor = self._path(*start, ms)
+                x, y = session.place or (rng.uniform(0, WIDTH), rng.uniform(0, HEIGHT))
+                session.cursor = self._path(x, y, ms)
                 self._moving.append(session)
         if not self._moving:
             return None
@@ -198,15 +200,20 @@ class _Site:
             session.cursor = self._path(x, y, ms) if rng.random() < 0.7 else None
             if session.cursor is None:
                 del self._moving[self._turn]
-        x, y = round(min(WIDTH, max(0.0, x)), 1), round(min(HEIGHT, max(0.0, y)), 1)
+        session.place = x, y
+        # An arc may leave the page for a moment; what is seen is its edge.
+        x, y = round(min(float(WIDTH), max(0.0, x)), 1), round(min(float(HEIGHT), max(0.0, y)), 1)
         return {"type": "cursor", "user": self._user(session), "session": session.id, "x": x, "y": y, "at": AT}
 
     def _path(self, x: float, y: float, ms: float) -> _Cursor:
         rng = self._rng
         # Mostly near, sometimes across the page.
         angle, far = rng.uniform(0, 2 * math.pi), min(700.0, around(rng, 180.0, 0.7))
-        dx = min(WIDTH - 5.0, max(5.0, x + far * math.cos(angle))) - x
-        dy = min(HEIGHT - 5.0, max(5.0, y + far * math.sin(angle))) - y
+        dx, dy = far * math.cos(angle), 0.6 * far * math.sin(angle)
+        if not 0 <= x + dx <= WIDTH:
+            dx = -dx
+        if not 0 <= y + dy <= HEIGHT:
+            dy = -dy
         frames = 6 + 0.03 * math.hypot(dx, dy) * rng.uniform(0.7, 1.4)
         return _Cursor(x, y, dx, dy, rng.gauss(0.0, 0.12), ms, ms + frames * self._frame)
 

@@ -34,8 +34,8 @@ PRICES: Final = {
 }  # fmt: skip
 """Where well-known symbols begin; any other begins at a price that its letters make."""
 
-VOLATILITY: Final = 1.1e-4
-"""The standard deviation of a return over a second: about 1.7 % over a trading day."""
+VOLATILITY: Final = 1e-4
+"""The standard deviation of a return over a second: about 1.5 % over a trading day."""
 RESTLESS_S: Final = 90.0
 """How long volatility remembers (s)."""
 HOME_S: Final = 2_000_000.0
@@ -136,7 +136,7 @@ class _Book:
         self._calm = self._calm * keep + rng.gauss(0.0, 0.7 * math.sqrt(1 - keep * keep))
         # A Student's t of 4 degrees, scaled to variance 1: its tails are about those of real returns.
         wide = math.sqrt(rng.gammavariate(2.0, 0.5)) or 1e-3
-        shock = max(-9.0, min(9.0, rng.gauss(0.0, 1.0) / wide * 0.7071))
+        shock = max(-6.0, min(6.0, rng.gauss(0.0, 1.0) / wide * 0.7071))
         self._mid += VOLATILITY * math.exp(self._calm - 0.49) * math.sqrt(dt) * shock
         self._mid += (self._home - self._mid) * -math.expm1(-dt / HOME_S)
 
@@ -144,10 +144,10 @@ class _Book:
         """Set the bid and the ask to the price, and sizes at random."""
         rng, tick = self._rng, self._tick
         mid = math.exp(self._mid) / tick
-        # About a basis point in all, more when the market is restless.
-        half = mid * 3e-5 * math.exp(0.6 * self._calm) * (0.6 + 0.8 * rng.random())
-        self._bid = max(1, round(mid - half - 0.5))
-        self._ask = max(self._bid + 1, round(mid + half + 0.5) if half > 0.5 else self._bid + 1)
+        # A fraction of a basis point, more when the market is restless; to the next tick on either side.
+        half = mid * 1.5e-5 * math.exp(0.8 * self._calm) * (0.6 + 0.8 * rng.random())
+        self._bid = max(1, math.floor(mid - half))
+        self._ask = max(self._bid + 1, math.ceil(mid + half))
         self._bid_size, self._ask_size = self._size(4.0, 0.8), self._size(4.0, 0.8)
 
     def quote(self) -> Message:
