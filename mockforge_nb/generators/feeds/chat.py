@@ -123,7 +123,7 @@ class _Room:
                 return self._message(user, number)
             break  # the first began first; the others have time
         drawn = rng.random()
-        who = min(rng.choice(members), rng.choice(members))  # the first of the users talk most
+        who = min(rng.choice(members) for _ in range(3))  # the first of the users talk most
         if drawn < 0.16 and self._said:
             to = self._said[-1 - int(len(self._said) * rng.random() ** 3)]
             if to.author != who:

@@ -42,9 +42,9 @@ class Metric:
 
 
 METRICS: Final = {
-    "temperature": Metric("°C", 1, 26.0, 0.6, 25.0),
+    "temperature": Metric("°C", 1, 25.0, 0.6, 25.0),
     "humidity": Metric("%", 1, 65.0, 3.0, 35.0),
-    "co2": Metric("ppm", 0, 1200, 100, 1500),
+    "co2": Metric("ppm", 0, 1000, 100, 1500),
     "pressure": Metric("hPa", 1, 1030.0, 1.0, 60.0),
     "power": Metric("W", 1, 2200, 300, 2500),
 }

@@ -193,15 +193,16 @@ class _Site:
         return self._request(ms)
 
     def _weather(self, ms: float) -> None:
-        """Begin or end an incident if it is time."""
+        """Begin or end an incident if it is time: once, however long ago it was, so that rare requests cost no more."""
+        if ms < self._until:
+            return
         rng, mean = self._rng, self._options.incidents
-        while ms >= self._until:
-            if self._incident[0]:
-                self._incident = ("", "")
-                self._until += rng.expovariate(1.0 / (mean * 1000.0))
-            else:
-                self._incident = (self._endpoints.pick(rng).service, rng.choice(("errors", "errors", "slow")))
-                self._until += around(rng, min(25.0, mean / 6) * 1000.0, 0.5)
+        if self._incident[0]:
+            self._incident = ("", "")
+            self._until = ms + rng.expovariate(1e-3 / mean)
+        else:
+            self._incident = (self._endpoints.pick(rng).service, rng.choice(("errors", "errors", "slow")))
+            self._until = ms + around(rng, min(25.0, mean / 6) * 1000.0, 0.5)
 
     def _background(self) -> Message | None:
         rng = self._rng

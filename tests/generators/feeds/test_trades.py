@@ -25,10 +25,10 @@ def check(feed: Trades, seed: int, count: int) -> list[tuple[float, dict[str, An
         assert symbol in feed.symbols
         if message["type"] == "quote":
             assert 0 < message["bid"] < message["ask"]
-            prices, sizes = (message["bid"], message["ask"]), (message["bid_size"], message["ask_size"])
+            prices, sizes = [message["bid"], message["ask"]], [message["bid_size"], message["ask_size"]]
             quoted[symbol] = message
         else:
-            prices, sizes = (message["price"],), (message["size"],)
+            prices, sizes = [message["price"]], [message["size"]]
             assert message["trade_id"] > traded.get(symbol, 0)
             traded[symbol] = message["trade_id"]
             if feed.quotes:
