@@ -32,9 +32,11 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from . import feeds, fields
     from .core.conditions import LatencyProfile
     from .core.match import ANY
     from .core.message import Message
+    from .generators.lookalike.model import TableModel
     from .mock import Mock
     from .registry import stop_all
     from .rules import close
@@ -63,11 +65,14 @@ __all__ = [
     "RecordingError",
     "Script",
     "ScriptError",
+    "TableModel",
     "TemplateError",
     "Traffic",
     "UnreachableError",
     "__version__",
     "close",
+    "feeds",
+    "fields",
     "stop_all",
 ]
 
@@ -79,6 +84,7 @@ _LAZY = {
     "Mock": "mock",
     "MockServer": "server",
     "Script": "script",
+    "TableModel": "generators.lookalike.model",
     "Traffic": "traffic",
     "close": "rules",
     "stop_all": "registry",
@@ -86,6 +92,8 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> object:
+    if name in ("feeds", "fields"):
+        return import_module(f".{name}", __name__)
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f".{_LAZY[name]}", __name__), name)

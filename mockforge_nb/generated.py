@@ -32,7 +32,7 @@ class Generated:
         """Return the script of what was made."""
 
     @classmethod
-    def _made(cls, endless: Endless, n: int | None) -> Self:
+    def made(cls, endless: Endless, n: int | None) -> Self:
         """Return a script of so many messages, or one without end."""
         if n is None:
             return cls._of(Made(endless.name, endless=endless))
@@ -74,16 +74,16 @@ class Generated:
         from .generators.endless import Endless
         from .generators.fakes.fake import FakeRows
 
-        _check_n(n, "from_faker(n=)")
+        check_n(n, "from_faker(n=)")
         gap = 0.0 if rate is None else 1000.0 / _rate(rate, "from_faker(rate=)")
-        seed = _seed(seed, "from_faker(seed=)")
+        seed = check_seed(seed, "from_faker(seed=)")
         name = f"<faker, seed {seed}>"
         rows = FakeRows(schema, locale=locale, seed=seed, providers=providers, name=name)
 
         def items() -> Items:
             return ((index * gap, value) for index, value in enumerate(rows))
 
-        return cls._made(Endless.of(name, items, rows.templates.values()), n)
+        return cls.made(Endless.of(name, items, rows.templates.values()), n)
 
     @classmethod
     def like(
@@ -120,8 +120,8 @@ class Generated:
             ScriptError: It cannot be read.
         """
         if not isinstance(n, EllipsisType):
-            _check_n(n, "like(n=)")
-        seed = _seed(seed, "like(seed=)")
+            check_n(n, "like(n=)")
+        seed = check_seed(seed, "like(seed=)")
         options = {"time": time, "by": by, "columns": columns, "rate": rate, "template": template}
         found = _read(source)
         if hasattr(found, "df") or hasattr(found, "play_against"):
@@ -131,7 +131,7 @@ class Generated:
             said = _conversations(found)
             if isinstance(n, EllipsisType):
                 n = sum(direction == "out" for each in said for _, direction, _ in each)
-            return cls._made(_talk(said, seed), n)
+            return cls.made(_talk(said, seed), n)
         return cls._like_table(found, n, options, seed)
 
     @classmethod
@@ -151,15 +151,16 @@ class Generated:
         from .generators.tables import messages_of
 
         if callable(options["template"]) or options["template"] is None:
-            gap = 0.0 if rate is None else 1000.0 / _rate(rate, "like(rate=)")
-            return cls._made(Endless.of(name, lambda: messages_of(model.batches(), name, gap, **sent)), None)
+            gap = 0.0 if sent.pop("rate", None) is None else 1000.0 / _rate(rate, "like(rate=)")
+            return cls.made(Endless.of(name, lambda: messages_of(model.batches(), name, gap, **sent)), None)
         raise OptionError(
             "like(template=)", options["template"], "is a text, which an endless script has no place for",
             "give a function of the row",
         )  # fmt: skip
 
 
-def _check_n(n: object, where: str) -> None:
+def check_n(n: object, where: str) -> None:
+    """Raise OptionError unless `n` is a number of messages, or None."""
     if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
         raise OptionError(where, n, "is no number from 1 on", "valid: a number, or None: without end")
 
@@ -170,14 +171,10 @@ def _rate(rate: object, where: str) -> float:
     return number(rate)
 
 
-def drawn_seed() -> int:
-    """Return a seed by chance, short enough to be typed again."""
-    return random.SystemRandom().randrange(10**6)
-
-
-def _seed(seed: object, where: str) -> int:
+def check_seed(seed: object, where: str) -> int:
+    """Return a seed, or one that is drawn; raise OptionError unless it is a whole number or None."""
     if seed is None:
-        return drawn_seed()
+        return random.SystemRandom().randrange(10**6)  # short enough to be typed again
     if isinstance(seed, bool) or not hasattr(seed, "__index__"):
         raise OptionError(where, seed, "is no whole number")
     return int(seed.__index__())

@@ -27,7 +27,7 @@ class Preview(pd.DataFrame):
         return Preview
 
     def __repr__(self) -> str:
-        with pd.option_context("display.max_colwidth", 100, "display.width", 140):
+        with pd.option_context("display.max_colwidth", 100, "display.expand_frame_repr", False):
             return super().__repr__()
 
     def _repr_html_(self) -> str | None:

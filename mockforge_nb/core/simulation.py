@@ -121,6 +121,8 @@ class Simulation:
                 raise OptionError("simulate()", until, problem, "give a stream a rate=, a script a time")
             if isinstance(what, Said):
                 self._say(peer, what)
+            elif type(what) is not Woke:
+                peer.tell(what)
             elif peer.wake == self.now:
                 peer.wake = None
                 peer.tell(what)
@@ -194,13 +196,13 @@ class Simulation:
         if not isinstance(asked.source, Iterator):
             self._refuse(asked)
         try:
-            items = [next(asked.source)]
+            answer: Event = Returned(asked.key, [next(asked.source)])
         except StopIteration:
-            peer.tell(Raised(asked.key, StopAsyncIteration()))
+            answer = Raised(asked.key, StopAsyncIteration())
         except Exception as error:  # noqa: BLE001  # the author's
-            peer.tell(Raised(asked.key, error))
-        else:
-            peer.tell(Returned(asked.key, items))
+            answer = Raised(asked.key, error)
+        # Not at once, from within: a source that lets no time pass would go deeper with each item.
+        heapq.heappush(self._ahead, (self.now, next(self._order), peer, answer))
 
     def _refuse(self, command: Await | Next | Run | Dial) -> NoReturn:
         """Say that what awaits something cannot be simulated."""

@@ -136,23 +136,42 @@ class Slot(str):
     __slots__ = ()
 
 
-def pieced(data: bytes, slots: Mapping[str, TextTemplate]) -> TextTemplate:
-    """Return the template of a JSON message that is written but for its slots.
+class Slots:
+    """The templates of the slots of JSON messages that are written but for these.
 
     Args:
-        data: The message, with each slot's text between two NULs, which no JSON text has.
-        slots: The parsed templates of these texts.
+        templates: The parsed templates by their texts.
     """
-    pieces = data.decode().split("\0")
-    made = [slots[piece] if place % 2 else piece for place, piece in enumerate(pieces)]
-    used = [piece for piece in made if isinstance(piece, TextTemplate)]
 
-    def make(ctx: Context) -> str:
-        return "".join([one if type(one) is str else to_json(one.evaluate(ctx, jsonable)) for one in made])  # type: ignore[union-attr]
+    __slots__ = ("_templates", "numbered", "variables")
 
-    source = "".join(piece if place % 2 == 0 else to_json(piece) for place, piece in enumerate(pieces))
-    variables: frozenset[str] = frozenset().union(*(one.variables for one in used))
-    return TextTemplate(source, make, variables, literal=False, numbered=any(one.numbered for one in used))
+    def __init__(self, templates: Mapping[str, TextTemplate]) -> None:
+        self._templates = templates
+        self.variables: frozenset[str] = frozenset().union(*(each.variables for each in templates.values()))
+        self.numbered = any(each.numbered for each in templates.values())
+
+    def __bool__(self) -> bool:
+        return bool(self._templates)
+
+    def source(self, data: bytes) -> str:
+        """Return a message with each slot's text as it was written; in `data` it stands between two NULs.
+
+        No JSON text has a NUL, so that nothing else can be taken for one.
+        """
+        pieces = data.decode().split("\0")
+        pieces[1::2] = map(to_json, pieces[1::2])
+        return "".join(pieces)
+
+    def template(self, data: bytes) -> TextTemplate:
+        """Return the template of a message."""
+
+        def make(ctx: Context) -> str:
+            pieces = data.decode().split("\0")
+            for place in range(1, len(pieces), 2):
+                pieces[place] = to_json(self._templates[pieces[place]].evaluate(ctx, jsonable))
+            return "".join(pieces)
+
+        return TextTemplate("a message's templates", make, self.variables, literal=False, numbered=self.numbered)
 
 
 class JsonTemplate:

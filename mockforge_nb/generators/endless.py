@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
-from mockforge_nb.core.message import BINARY, TEXT
+from mockforge_nb.core.message import TEXT
 from mockforge_nb.core.plan import Stream
 from mockforge_nb.core.program import Payload, Program, Step
-from mockforge_nb.core.template import Slot, TextTemplate, pieced
+from mockforge_nb.core.template import Slot, Slots, TextTemplate
 from mockforge_nb.errors import GeneratorError
 
 from .forms import NoJSONError, form, to_bytes
-from .sources import Written
+from .sources import Kind
 
 if TYPE_CHECKING:
     from mockforge_nb.core.rules import Connected
@@ -33,13 +34,13 @@ class Endless:
     Attributes:
         name: What errors call them.
         open: Begins them.
-        slots: The parsed templates of the texts of all slots.
+        slots: The parsed templates of all slots.
         scale: What their times are multiplied by.
     """
 
     name: str
     open: Callable[[], Items]
-    slots: dict[str, TextTemplate]
+    slots: Slots
     scale: float = 1.0
 
     @classmethod
@@ -57,27 +58,28 @@ class Endless:
         Raises:
             TemplateError: A slot cannot be parsed.
         """
-        return cls(name, open_, {text: TextTemplate.parse(text, names=names) for text in slots})
+        return cls(name, open_, Slots({text: TextTemplate.parse(text, names=names) for text in slots}))
 
     def scaled(self, factor: float) -> Endless:
         """Return the same with its times divided by `factor`."""
         return replace(self, scale=self.scale / factor)
 
-    def _written(self) -> Iterator[tuple[float, bytes, int]]:
-        """Yield times, payloads with their slots, and opcodes.
+    def _written(self) -> Iterator[tuple[float, bytes, Kind]]:
+        """Yield times, payloads with their slots, and kinds.
 
         Raises:
             GeneratorError: A message has no JSON form.
         """
         for number, (ms, value) in enumerate(self.open()):
             if isinstance(value, bytes):
-                yield ms * self.scale, value, BINARY
+                yield ms * self.scale, value, "binary"
                 continue
             try:
-                data = value.encode() if type(value) is str else written(value)
+                text = type(value) is str
+                data = value.encode() if text else written(value)
             except (NoJSONError, UnicodeEncodeError) as error:
                 raise GeneratorError(f"{self.name}: message {number} has no JSON form: {error}") from error
-            yield ms * self.scale, data, TEXT
+            yield ms * self.scale, data, "text" if text else "json"
 
     def payloads(self, connection: Connected | None = None) -> Iterator[tuple[float, Payload]]:
         """Yield times and messages, from the beginning.
@@ -85,12 +87,11 @@ class Endless:
         Raises:
             GeneratorError: One has no JSON form.
         """
-        return ((ms, payload_of(data, opcode, self.slots)) for ms, data, opcode in self._written())
+        return ((ms, Ready(data, kind, self.slots)) for ms, data, kind in self._written())
 
     def stream(self, speed: float, *, shared: bool) -> Stream:
         """Return what a connection is played."""
-        variables = frozenset().union(*(each.variables for each in self.slots.values()))
-        return Stream(self.payloads, timed=True, speed=speed, shared=shared, variables=variables)
+        return Stream(self.payloads, timed=True, speed=speed, shared=shared, variables=self.slots.variables)
 
     def program(self, count: int, first: int = 0) -> Program:
         """Return the first messages as a script.
@@ -103,9 +104,9 @@ class Endless:
             GeneratorError: There are not as many.
         """
         at, made = array("d"), Made(self.slots)
-        for ms, data, opcode in islice(self._written(), first, first + count):
+        for ms, data, kind in islice(self._written(), first, first + count):
             at.append(ms)
-            made.add(data, opcode)
+            made.add(data, kind)
         if len(made) < count:
             raise GeneratorError(f"{self.name} ended after {first + len(made)} messages of {first + count}")
         if first and at:
@@ -122,23 +123,24 @@ class Made:
         opcode: The opcode of all; None: they differ.
     """
 
-    def __init__(self, slots: dict[str, TextTemplate]) -> None:
+    def __init__(self, slots: Slots) -> None:
         self._slots = slots
+        self._last: tuple[int, Step] = (-1, Step())
         self._data: list[bytes] = []
-        self._binary: set[int] = set()
+        self._others: dict[int, Kind] = {}  # those that are no JSON
         self.slotted = False
 
-    def add(self, data: bytes, opcode: int) -> None:
+    def add(self, data: bytes, kind: Kind) -> None:
         """Append a message."""
-        if opcode == BINARY:
-            self._binary.add(len(self._data))
+        if kind != "json":
+            self._others[len(self._data)] = kind
         elif not self.slotted and b"\0" in data:
             self.slotted = True
         self._data.append(data)
 
     @property
     def opcode(self) -> int | None:  # noqa: D102  # described by the class
-        return None if self._binary else TEXT
+        return None if "binary" in self._others.values() else TEXT
 
     def __len__(self) -> int:
         return len(self._data)
@@ -153,21 +155,46 @@ class Made:
 
     def __getitem__(self, index: int) -> Step:
         index = range(len(self))[index]
-        opcode = BINARY if index in self._binary else TEXT
-        return Step(payload=payload_of(self._data[index], opcode, self._slots))
+        last, step = self._last  # who plays it asks for a step several times
+        if last != index:
+            step = Step(payload=Ready(self._data[index], self._others.get(index, "json"), self._slots))
+            self._last = (index, step)
+        return step
 
 
-def payload_of(data: bytes, opcode: int, slots: dict[str, TextTemplate]) -> Payload:
-    """Return a message that is written but for its slots."""
-    if opcode == BINARY:
-        return Payload("binary", data)
-    if b"\0" in data and slots:
-        template = pieced(data, slots)
-        return Payload("json", orjson.loads(template.source), template)
-    try:
-        return Written("json", orjson.loads(data), data=data)
-    except orjson.JSONDecodeError:
-        return Payload("text", data.decode())
+class Ready(Payload):
+    """A message that is written, but for its slots; what it says is read from that only when somebody asks.
+
+    Args:
+        data: The message.
+        kind: Its kind.
+        slots: The templates of its slots, if it is JSON.
+    """
+
+    __slots__ = ("_data", "_slots")
+
+    _data: bytes
+    _slots: Slots
+
+    def __init__(self, data: bytes, kind: Kind, slots: Slots) -> None:
+        slotted = kind == "json" and bool(slots) and b"\0" in data
+        put = object.__setattr__  # it is frozen
+        put(self, "kind", kind)
+        put(self, "template", slots.template(data) if slotted else None)
+        put(self, "row", None)
+        put(self, "_data", data)
+        put(self, "_slots", slots)
+
+    @property
+    def value(self) -> Any:  # type: ignore[override]
+        """What it says: bytes, a text, or a JSON value with each slot's text."""
+        if self.kind == "json":
+            return json.loads(self._data if self.template is None else self._slots.source(self._data))
+        return self._data if self.kind == "binary" else self._data.decode()
+
+    def literal(self) -> bytes:
+        """The bytes of a message without slots."""
+        return self._data
 
 
 def written(value: Any) -> bytes:

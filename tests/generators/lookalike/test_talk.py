@@ -149,7 +149,7 @@ def test_the_same_seed_says_the_same() -> None:
 
 def test_the_same_seed_says_the_same_in_any_process() -> None:
     code = (
-        "from itertools import islice; from tests.generators.test_talk import MODEL;"
+        "from itertools import islice; from tests.generators.lookalike.test_talk import MODEL;"
         "print(list(islice(MODEL.messages(9, endless=True), 200)))"
     )
     said = []
