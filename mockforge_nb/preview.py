@@ -11,6 +11,7 @@ import pandas as pd
 from .core.plan import Behaviour, Plan, Replay
 from .core.routes import PathPattern, Routes
 from .core.simulation import Simulation
+from .core.units import epoch_ns
 from .errors import OptionError, raise_first
 
 if TYPE_CHECKING:
@@ -36,13 +37,14 @@ class Preview(pd.DataFrame):
         return html if html is None else str(html)
 
 
-def preview(script: Script, n: int, key: object, seed: int) -> Preview:
+def preview(script: Script, n: int, key: object, seed: int, clock: object) -> Preview:
     """Return the first messages; arguments and errors are those of `Script.preview`."""
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise OptionError("preview(n=)", n, "is no number from 1 on")
+    began = time.time_ns() if clock is None else epoch_ns(clock, "preview(clock=)")
     behaviour, params = _behaviour(script, key)
     path = PathPattern.parse(PATH, "preview()")
-    routes = Routes([(path, Plan(behaviour, clock_ns=time.time_ns()))])
+    routes = Routes([(path, Plan(behaviour, clock_ns=began))])
     simulation = Simulation(routes, (routes.first, params), PATH, "", seed)
     simulation.run((), float("inf"), most=n + 1)  # one row is the handshake's
     raise_first(simulation.failed)

@@ -254,7 +254,9 @@ class Script(Generated, ByHand):
             "valid: a path to a .jsonl file or a table, a Script, a DataFrame or other table, a list of dicts or texts",
         )
 
-    def preview(self, n: int = 10, *, key: object = None, seed: int = 0) -> Preview:
+    def preview(
+        self, n: int = 10, *, key: object = None, seed: int = 0, clock: str | datetime | None = None
+    ) -> Preview:
         """Return the first messages as a connection would get them now, before anything is served.
 
         A script that waits for its client is shown up to there; of one that clients subscribe to, all keys.
@@ -263,6 +265,7 @@ class Script(Generated, ByHand):
             n: How many messages.
             key: Whose rows, with ``by=``; all unless given.
             seed: The seed of what templates draw.
+            clock: Where ``{{now}}`` starts, as in `Mock.clock`; now, unless given.
 
         Returns:
             A DataFrame with a row a message: `at` (s), `size` (bytes), `message` (text, or bytes of a binary one).
@@ -273,7 +276,7 @@ class Script(Generated, ByHand):
         """
         from .preview import preview
 
-        return preview(self, n, key, seed)
+        return preview(self, n, key, seed, clock)
 
     # Rules beside the steps
 

@@ -59,7 +59,7 @@ def test_every_public_name_is_there_and_listed() -> None:
     for name in mockforge_nb.__all__:
         value = getattr(mockforge_nb, name)
         if name not in ("ANY", "__version__"):
-            assert value.__name__ == name
+            assert value.__name__.removeprefix("mockforge_nb.") == name
             assert value.__doc__
     errors = [value for value in vars(mockforge_nb.errors).values() if isinstance(value, type)]
     public = {value.__name__ for value in errors if issubclass(value, mockforge_nb.MockForgeError)}

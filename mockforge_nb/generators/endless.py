@@ -186,7 +186,7 @@ class Ready(Payload):
         put(self, "_slots", slots)
 
     @property
-    def value(self) -> Any:  # type: ignore[override]
+    def value(self) -> Any:
         """What it says: bytes, a text, or a JSON value with each slot's text."""
         if self.kind == "json":
             return json.loads(self._data if self.template is None else self._slots.source(self._data))
