@@ -51,8 +51,8 @@ class Generated:
     ) -> Self:
         """Make messages of a schema, with Faker: the same ones for the same seed.
 
-        What a provider makes relative to today (``past_date``, ``date_of_birth``, ``date_this_month``) moves with the
-        day, whatever the seed.
+        What a provider counts from today (``past_date``, ``date_of_birth``, ``date_this_month``) it counts from 1 July
+        2026 here, so that a seed says the same on any day.
 
         Args:
             schema: A dict, nested at will, of fields: the name of a provider (``"email"``); one with its arguments
