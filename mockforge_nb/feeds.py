@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .core.template import Slot
 from .core.units import epoch_ns
+from .errors import OptionError
 from .generated import check_n, check_seed
 from .script import Script
 
@@ -81,7 +82,7 @@ def chat(
         users: How many people there are.
         rooms: What the rooms are called.
         rate: Messages a second in the mean, of all rooms and kinds together.
-        locale: Faker's, where names come from, and the language in which people write.
+        locale: Faker's, where names come from, and in what people write: English, or words of the language at random.
         seed: As in `trades`.
         start: As in `trades`.
 
@@ -99,7 +100,7 @@ def iot(
     devices: int = 12,
     metrics: Sequence[str] = ("temperature", "humidity", "co2", "power"),
     rate: float = 5.0,
-    start_hour: float = 8.0,
+    start_hour: float | None = None,
     day: float = 86_400.0,
     seed: int | None = None,
     start: str | datetime | None = None,
@@ -111,7 +112,7 @@ def iot(
         devices: How many there are.
         metrics: What is measured.
         rate: Messages a second in the mean, of all devices together.
-        start_hour: The hour of the day at which it begins, from 0 to 24.
+        start_hour: The hour of the day at which it begins, from 0 to 24; that of `start`, or 8, unless given.
         day: How long a day takes (s): fewer than 86,400 show its course in a short time.
         seed: As in `trades`.
         start: As in `trades`.
@@ -121,6 +122,8 @@ def iot(
     """
     from .generators.feeds import Iot
 
+    if start_hour is None:
+        start_hour = 8.0 if start is None else epoch_ns(start, "iot(start=)") / 3.6e12 % 24
     feed = Iot(devices=devices, metrics=metrics, rate=rate, start_hour=start_hour, day=day)
     return _script(feed, n, seed, start)
 
@@ -138,6 +141,8 @@ def orders(
     start: str | datetime | None = None,
 ) -> Script:
     """Return the orders of a shop, from ``order_created`` over payment, packing and shipping to their end.
+
+    It begins with an empty shop, so that the rate is reached when the first orders are delivered, after `pace`.
 
     Args:
         n: How many messages; None: without end.
@@ -234,7 +239,10 @@ def _script(feed: Feed, n: int | None, seed: object, start: object) -> Script:
     where = f"{feed.name}()"
     check_n(n, where.replace("()", "(n=)"))
     known = check_seed(seed, where.replace("()", "(seed=)"))
-    began = None if start is None else _EPOCH + timedelta(microseconds=epoch_ns(start, where) // 1000)
+    at = where.replace("()", "(start=)")
+    began = None if start is None else _EPOCH + timedelta(microseconds=epoch_ns(start, at) // 1000)
+    if began is not None and began.year > 9990:
+        raise OptionError(at, start, "leaves no years for the feed", "valid: before the year 9990")
     slot = Slot(AT)
 
     def items() -> Iterator[tuple[float, Any]]:

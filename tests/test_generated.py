@@ -240,7 +240,7 @@ def test_feeds_have_their_options_and_say_what_they_say(feed: Any) -> None:
     given = {name: each.default for name, each in inspect.signature(function).parameters.items()}
     ours = {each.name: each.default for each in dataclasses.fields(feed)}
     assert {name: given[name] for name in ours if given[name] is not None or ours[name] is None} == {
-        name: default for name, default in ours.items() if name != "services"
+        name: default for name, default in ours.items() if given[name] is not None
     }
     assert set(given) == {*ours, "n", "seed", "start"}
     script = function(50, seed=1, start="2026-01-01T09:30:00Z")
@@ -250,6 +250,25 @@ def test_feeds_have_their_options_and_say_what_they_say(feed: Any) -> None:
     times = [pd.Timestamp(each["at"]) - pd.Timestamp("2026-01-01T09:30Z") for each in found]
     assert [each.total_seconds() for each in times] == pytest.approx([step.ts / 1000 for step in script], abs=0.001)
     assert values(function(None, seed=1, start="2026-01-01T09:30:00Z")[:50]) == found
+
+
+def test_sensors_begin_at_the_hour_of_their_start() -> None:
+    at_ten, plain = (feeds.iot(200, seed=1, start=start, start_hour=hour) for start, hour in (
+        ("2026-01-01T22:00Z", None), ("2026-01-01T00:00Z", 22.0)
+    ))  # fmt: skip
+    assert [each.get("value") for each in values(at_ten)] == [each.get("value") for each in values(plain)]
+
+
+def test_money_without_hundredths() -> None:
+    assert all(isinstance(each.get("total", 0), int) for each in values(feeds.orders(200, currency="JPY", seed=1)))
+
+
+def test_who_watches_one_stream_reads_the_same_times() -> None:
+    mock = Mock().replay(feeds.trades(rate=200, seed=1), shared=True)
+    with mock.serve(port=0) as server, server.client() as one, server.client() as two:
+        first = [one.recv() for _ in range(60)]
+        second = [two.recv() for _ in range(20)]
+    assert set(second) <= set(first)
 
 
 def test_a_feeds_messages_have_the_time_at_which_they_are_due() -> None:
@@ -272,7 +291,7 @@ def test_a_feeds_messages_have_the_time_at_which_they_are_due() -> None:
             lambda: feeds.logs(seed="x"),  # type: ignore[arg-type]
             r"logs\(seed=\): 'x' is no whole number",
         ),
-        (lambda: feeds.orders(start="soon"), r"orders\(\): 'soon' is no time"),
+        (lambda: feeds.orders(start="soon"), r"orders\(start=\): 'soon' is no time"),
     ],
 )
 def test_wrong_options_of_feeds(call: Any, problem: str) -> None:

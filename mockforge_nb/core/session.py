@@ -694,8 +694,9 @@ class Session:
             return MESSAGE_COST
         self.speech.script_ms = poured.script_ms
         try:
-            context = self.speech.kept("template")
-            data = self.speech.render(poured.answer, self.speech.about(context, now, poured.script_ms, None, None))
+            # A template stands at the time at which it is due, so that all who watch one stream read the same.
+            context = self.speech.about(self.speech.kept("template"), poured.due, poured.script_ms, None, None)
+            data = self.speech.render(poured.answer, context)
         except TemplateError as error:
             out.append(Failed(error, poured.index))
             return MESSAGE_COST

@@ -31,6 +31,10 @@ EMOJI_DRAWN: Final = EMOJI[:1] * 5 + EMOJI[:4] * 2 + EMOJI
 """Thumbs up is the most common by far."""
 
 
+BREATH_MS: Final = 1500.0
+"""How long somebody waits before the next message, as a rule."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chat:
     """What is said and done in the rooms of a chat.
@@ -42,7 +46,7 @@ class Chat:
         users: How many people there are.
         rooms: What the rooms are called.
         rate: Messages a second, of all rooms and kinds together.
-        locale: Where names come from, and the language in which people write.
+        locale: Where names come from, and in what people write: English, or Faker's words of the language at random.
     """
 
     name: ClassVar[str] = "chat"
@@ -103,6 +107,7 @@ class _Room:
         self._typing: dict[int, float] = {}
         self._said: deque[_Said] = deque(maxlen=RECENT)
         self._topic = 0
+        self._last_ms = 0.0
 
     def new_topic(self) -> None:
         """Let people talk of something else."""
@@ -120,10 +125,11 @@ class _Room:
         for user, ready in self._typing.items():
             if ready <= ms:
                 del self._typing[user]
+                self._last_ms = ms
                 return self._message(user, number)
             break  # the first began first; the others have time
         drawn = rng.random()
-        who = min(rng.choice(members) for _ in range(3))  # the first of the users talk most
+        who = self._next_speaker(ms)
         if drawn < 0.16 and self._said:
             to = self._said[-1 - int(len(self._said) * rng.random() ** 3)]
             if to.author != who:
@@ -131,8 +137,22 @@ class _Room:
         if drawn < 0.5 and who not in self._typing:
             self._typing[who] = ms + 800.0 + rng.expovariate(1 / 2500.0)
             return {"type": "typing", "room": self._name, "user": self._user(who), "at": AT}
-        self._typing.pop(who, None)
+        if who in self._typing:  # everybody types
+            who = next(iter(self._typing))
+            del self._typing[who]
+        self._last_ms = ms
         return self._message(who, number)
+
+    def _next_speaker(self, ms: float) -> int:
+        """Return who does the next thing: nobody who types, or has written just now, unless there is nobody else."""
+        rng, members = self._rng, self._members
+        who = 0
+        for _ in range(6):
+            who = min(rng.choice(members) for _ in range(3))  # the first of the users talk most
+            quick = self._said and self._said[-1].author == who and ms - self._last_ms < BREATH_MS
+            if who not in self._typing and not quick:
+                break
+        return who
 
     def _join(self) -> Message:
         rng, count = self._rng, len(self._users)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
+import re
 from bisect import bisect
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -163,14 +164,28 @@ def people(rng: random.Random, count: int, locale: str, prefix: str) -> list[Per
     found, handles = [], set()
     for number in range(count):
         name = faker.name()
-        handle = faker.user_name()
+        handle = _handle(rng, name)
         if handle in handles:
-            handle += str(number)  # Faker's have two digits at the most, or none
+            handle += str(number)
         while handle in handles:
             handle += "_"
         handles.add(handle)
         found.append(Person(f"{prefix}{1001 + number}", name, handle))
     return found
+
+
+def _handle(rng: random.Random, name: str) -> str:
+    """Return what somebody of this name may be called by others."""
+    from faker.decode import unidecode
+
+    words = re.findall("[a-z]{2,}", unidecode(name).lower()) or ["someone"]
+    words = [word for word in words if word not in TITLES] or words
+    first, last = words[0], words[-1]
+    forms = (first, f"{first}.{last}", f"{first[0]}{last}", f"{first}{last[0]}", f"{first}_{rng.randrange(10, 100)}")
+    return rng.choice(forms)
+
+
+TITLES: Final = frozenset("mr mrs ms miss dr prof md phd dds dvm jr sr ii iii iv".split())
 
 
 def fake(rng: random.Random, locale: str) -> Any:

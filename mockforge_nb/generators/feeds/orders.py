@@ -38,7 +38,17 @@ KINDS: Final = (
 FINISHES: Final = ("Black", "White", "Oak", "Navy", "Sand", "Forest", "Rose", "Slate", "Copper", "Sky")
 CARRIERS: Final = (("DHL", "JD0", 16), ("UPS", "1Z", 16), ("FedEx", "", 12), ("DPD", "0", 13), ("GLS", "", 11))
 METHODS: Final = Weighted(("card", "paypal", "invoice", "apple_pay"), (55, 25, 12, 8))
-DECLINED: Final = Weighted(("insufficient_funds", "card_declined", "expired_card", "3ds_failed"), (40, 35, 10, 15))
+DECLINED: Final = {
+    "card": Weighted(("insufficient_funds", "card_declined", "expired_card", "3ds_failed"), (40, 35, 10, 15)),
+    "paypal": Weighted(("insufficient_funds", "account_restricted", "payer_cancelled"), (50, 15, 35)),
+    "invoice": Weighted(("credit_check_failed", "limit_exceeded"), (70, 30)),
+    "apple_pay": Weighted(("insufficient_funds", "card_declined", "payer_cancelled"), (45, 30, 25)),
+}
+"""Why a payment fails, by its method."""
+
+WHOLE: Final = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split())
+"""Currencies without a hundredth (ISO 4217)."""
+
 LINES: Final = Weighted((1, 2, 3, 4, 5), (52, 26, 13, 6, 3))
 QUANTITIES: Final = Weighted((1, 2, 3, 4, 6), (80, 13, 4, 2, 1))
 
@@ -158,6 +168,9 @@ class _Shop:
         items = tuple((self._catalogue[each], QUANTITIES.pick(rng)) for each in chosen)
         return _Order(self._number, self._customers.pick(rng), items, METHODS.pick(rng), tuple(self._life()))
 
+    def _money(self, cents: int) -> float:
+        return cents if self._currency in WHOLE else cents / 100
+
     def _life(self) -> list[tuple[str, float]]:
         rng, total = self._rng, around(self._rng, self._pace, 0.35)
         # What paying, packing, shipping and delivering take of the whole.
@@ -184,16 +197,16 @@ class _Shop:
             who = order.customer
             says["customer"] = {"id": who.id, "name": who.name}
             says["items"] = [
-                {"sku": product.sku, "name": product.name, "qty": quantity, "price": product.cents / 100}
+                {"sku": product.sku, "name": product.name, "qty": quantity, "price": self._money(product.cents)}
                 for product, quantity in order.items
             ]
-            says |= {"total": order.cents / 100, "currency": self._currency}
+            says |= {"total": self._money(order.cents), "currency": self._currency}
         elif kind in {"payment_authorized", "payment_failed"}:
             order.attempts += 1
             says |= {"method": order.method, "attempt": order.attempts}
-            says |= {"amount": order.cents / 100, "currency": self._currency}
+            says |= {"amount": self._money(order.cents), "currency": self._currency}
             if kind == "payment_failed":
-                says["reason"] = DECLINED.pick(rng)
+                says["reason"] = DECLINED[order.method].pick(rng)
         elif kind == "order_packed":
             says |= {"warehouse": ("BER-1", "LYS-2", "MAD-1")[order.number % 3], "parcels": 1 + (len(order.items) > 3)}
         elif kind == "order_shipped":
@@ -210,6 +223,6 @@ class _Shop:
             cents = order.cents if whole else product.cents * quantity
             says["reason"] = rng.choice(("does_not_fit", "not_as_described", "damaged", "changed_mind"))
             says["skus"] = [each.sku for each, _ in order.items] if whole else [product.sku]
-            says |= {"refund": cents / 100, "currency": self._currency}
+            says |= {"refund": self._money(cents), "currency": self._currency}
         says["at"] = AT
         return says
