@@ -105,7 +105,7 @@ def _warn(program: Program, factor: float) -> None:
             'if ts is the pause before each step, say timing="delay"',
             stacklevel=4,
         )
-    lasts = program.at[-1] / factor
+    lasts = program.duration / factor
     if lasts > DAY_MS:
         warnings.warn(
             f"this replay lasts {human(lasts / 1000)}; duration='60s' fits it to a minute, speed= divides it",

@@ -210,7 +210,8 @@ class Script(Generated, ByHand):
             subscribe: How a client asks for keys, of which it gets nothing otherwise; ``"*"`` are all. The JSONPath of
                 the keys in its message, ``"$.symbols[*]"``; a pattern as in `when` and that path,
                 ``("$.op == 'subscribe'", "$.symbols[*]")``; or a function of the `Message` that returns the keys, or
-                None. The play-head begins with the first of these; ``{{state.subscribed}}`` has all that it asked for.
+                None. The play-head begins with the first of these; ``{{state.subscribed}}`` has those that it asked for
+                and the table has.
             unsubscribe: The same for keys that it gives back.
             ack: What both are answered, as the reply of `when`; ``{{match.value}}`` has the keys that were named.
 
@@ -333,7 +334,7 @@ class Script(Generated, ByHand):
         """How long it lasts if nothing waits or jumps, in seconds."""
         if self._endless is not None:
             return math.inf
-        return self.program.at[-1] / 1000 if len(self) else 0.0
+        return self.program.duration / 1000
 
     def validate(self) -> Script:
         """Return the script if all its jumps lead somewhere.
@@ -415,6 +416,8 @@ class Script(Generated, ByHand):
         """
         if not isinstance(other, Script):
             return NotImplemented
+        self._whole()
+        other._whole()
         if self._delays != other._delays and len(self) and len(other):
             raise OptionError("Script + Script", other, "has another timing", "load both with the same timing=")
         behind = other.steps if self._delays or not len(self) else other.shift(self.duration * 1000).steps
@@ -550,6 +553,8 @@ class Script(Generated, ByHand):
         """
         from .contract import play_against
 
+        self._whole()
+
         options = {name: value for name, value in locals().items() if name not in ("self", "url", "play_against")}
         return play_against(self, url, **options)
 
@@ -611,8 +616,11 @@ class Script(Generated, ByHand):
         """
         from .generators.steptable import frame_of
 
+        self._whole()
         try:
             return frame_of([*self.steps, *self.rules])
+        except ScriptError:
+            raise
         except ValueError as error:
             raise ScriptError(self._name, str(error)) from error
 

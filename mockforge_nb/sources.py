@@ -182,16 +182,29 @@ def _cut(options: Mapping[str, Any]) -> dict[str, Any]:
 
     kept = dict(options)
     asked = subscription(*(kept.pop(name, None) for name in OF_CONNECTIONS))
-    said = {name: kept.pop(name) for name in ("by", "snapshot", "rebase", "batch") if name in kept}
+    said = {name: _of_numpy(kept.pop(name)) for name in ("by", "snapshot", "rebase", "batch") if name in kept}
     return {**kept, "cutting": Cutting(**said, subscription=asked)}
+
+
+def _of_numpy(value: Any) -> Any:
+    """Return a time of numpy's as pandas' own."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if kind not in ("M", "m"):
+        return value
+    import pandas as pd
+
+    return pd.Timestamp(value) if kind == "M" else pd.Timedelta(value)
 
 
 def from_frame(df: Any, options: Mapping[str, Any]) -> Made:
     """Make messages, or steps, of a table's rows; arguments and errors are those of `Script.from_frame`."""
     if is_frame(df):
         return _from_table(df, options)
-    if getattr(sys.modules.get("pandas"), "Series", None) is type(df):
-        raise OptionError("replay()", df.name, "is a Series", "give a table: series.to_frame()")
+    if type(df).__name__ == "Series":
+        raise OptionError("from_frame()", df.name, "is a Series", "give a table: series.to_frame()")
+    if not hasattr(df, "__arrow_c_stream__"):
+        way = ".collect() makes a table of it" if hasattr(df, "collect") else "valid: a DataFrame, a table of Arrow"
+        raise OptionError("from_frame()", df, f"is a {type(df).__name__}, and no table", way)
     from .generators.arrow import ArrowTable
 
     return _from_table(ArrowTable.stream(df), options)

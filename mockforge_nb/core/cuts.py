@@ -29,30 +29,53 @@ class Chosen:
 
     Args:
         heads: The rows of the snapshot.
-        rows: The others, in order.
+        rows: The others, in order: a view of what others are played too.
+        early: Which of these are left out, in order, as the snapshot has them.
     """
 
-    def __init__(self, heads: Ints, rows: Ints) -> None:
-        self.heads, self.rows = heads, rows
+    def __init__(self, heads: Ints, rows: Ints, early: Ints) -> None:
+        import numpy as np
+
+        self.heads, self.rows, self.early = heads, rows, early
+        # For each row that is left out, which one of those that are left comes behind it.
+        self._gaps = np.searchsorted(rows, early) - np.arange(len(early))
 
     def __len__(self) -> int:
-        return len(self.heads) + len(self.rows)
+        return len(self.heads) + len(self.rows) - len(self.early)
 
     def __getitem__(self, part: slice) -> Ints:
         import numpy as np
 
         first, last, _ = part.indices(len(self))
         split = len(self.heads)
-        if first >= split:
-            return self.rows[first - split : last - split]
-        if last <= split:
-            return self.heads[first:last]
-        return np.concatenate([self.heads[first:last], self.rows[: last - split]])
+        rows = self._rest(max(first - split, 0), max(last - split, 0))
+        return rows if first >= split else np.concatenate([self.heads[first:last], rows])
+
+    def _rest(self, first: int, last: int) -> Ints:
+        import numpy as np
+
+        if not len(self.early):
+            return self.rows[first:last]
+        places = np.arange(first, last)
+        rest: Ints = self.rows[places + np.searchsorted(self._gaps, places, side="right")]
+        return rest
 
     def one(self, index: int) -> int:
         """Return one row."""
+        place = index - len(self.heads)
+        if place < 0:
+            return int(self.heads[index])
+        return int(self.rows[place + bisect_right(self._gaps, place)] if len(self.early) else self.rows[place])
+
+    def parts(self) -> tuple[Chosen, Chosen]:
+        """Return the snapshot's rows, and the others, by themselves."""
+        none = self.heads[:0]
+        return Chosen(self.heads, self.rows[:0], none), Chosen(none, self.rows, self.early)
+
+    def all(self, first: int = 0) -> tuple[Ints, Ints]:
+        """Return the rows from place `first` on: what is left of the snapshot's, and of the others."""
         split = len(self.heads)
-        return int(self.heads[index] if index < split else self.rows[index - split])
+        return self.heads[min(first, split) :], self._rest(max(first - split, 0), len(self) - split)
 
 
 Make: TypeAlias = Callable[["Chosen | None", "Ints | None", int], StepSource]
@@ -116,6 +139,25 @@ class Lists:
         return cls(np.append(begins, heads + len(number)), due)
 
 
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """What one connection, or several, are played of a table.
+
+    Attributes:
+        chosen: The rows.
+        at: When each is due, or each list of them (ms).
+        lists: Which are sent as one list; None: each is sent by itself.
+    """
+
+    chosen: Chosen
+    at: Sequence[float]
+    lists: Lists | None = None
+
+    def place(self, index: int) -> int:
+        """Return the place in `chosen` of the first row of step `index`."""
+        return index if self.lists is None else int(self.lists.bounds[index])
+
+
 @dataclass(eq=False)
 class Cuts:
     """How a table's program is cut to a connection.
@@ -152,6 +194,7 @@ class Cuts:
     window: float | None = None
     subscription: Subscription | None = None
     _live: WeakValueDictionary[object, Program] = field(default_factory=WeakValueDictionary, repr=False)
+    _cut: WeakValueDictionary[object, Cut] = field(default_factory=WeakValueDictionary, repr=False)
 
     def scaled(self, factor: float) -> Cuts:
         """Return the same with its times divided by `factor`."""
@@ -162,6 +205,7 @@ class Cuts:
             begin=self.begin / factor,
             window=None if self.window is None else self.window / factor,
             _live=WeakValueDictionary(),
+            _cut=WeakValueDictionary(),
         )
 
     def shift_ns(self, base_ns: int, number: int) -> int:
@@ -205,47 +249,54 @@ class Cuts:
     def entering(self, keys: frozenset[str] | None, head: float, shift_ns: int) -> Program:
         """Return what a connection is played that enters when the play-head stands at `head` (ms)."""
         first = self.entry(head)
-        key = (keys, first, head if self.snapshot else 0.0, shift_ns)
-        program = self._live.get(key)
-        if program is None:
-            among = self.keys.texts if self.keys is not None and keys is None else tuple(keys or ())
-            heads = self.latest(among, first) if self.snapshot else self.latest((), 0)
-            rows = without(self.all_rows(keys, first), heads)
-            program = self.program(Chosen(heads, rows), head, shift_ns, shared=head == self.begin)
-            self._live[key] = program
-        return program
+        among = self.keys.texts if self.keys is not None and keys is None else tuple(keys or ())
+
+        def chosen() -> Chosen:
+            heads = self.latest(among if self.snapshot else (), first)
+            return Chosen(heads, self.all_rows(keys, first), heads[heads >= first])
+
+        return self._shared((keys, first, head if self.snapshot else 0.0), chosen, head, shift_ns)
 
     def round(self, keys: frozenset[str] | None, shift_ns: int) -> Program:
         """Return what a connection is played in a later round: the rows of its keys from the beginning."""
-        key = (keys, None, shift_ns)
-        program = self._live.get(key)
+        none = self.latest((), 0)
+        return self._shared((keys, None), lambda: Chosen(none, self.all_rows(keys), none), 0.0, shift_ns)
+
+    def _shared(self, key: object, chosen: Callable[[], Chosen], head: float, shift_ns: int) -> Program:
+        """Return a program that is made once for all who are played it now; what it has, once whatever their times."""
+        program = self._live.get((key, shift_ns))
         if program is None:
-            rows = self.all_rows(keys)
-            program = self._live[key] = self.program(Chosen(rows[:0], rows), 0.0, shift_ns, shared=True)
+            cut = self._cut.get(key)
+            if cut is None:
+                cut = self._cut[key] = self.cut(chosen(), head)
+            program = self._live[key, shift_ns] = self.program(cut, shift_ns, shared=head in (0.0, self.begin))
         return program
 
-    def program(self, chosen: Chosen, head: float, shift_ns: int, *, shared: bool) -> Program:
-        """Return the program of chosen rows; its times are the table's, and those of a snapshot are `head`."""
-        import numpy as np
-
+    def cut(self, chosen: Chosen, head: float) -> Cut:
+        """Return chosen rows with their times, those of a snapshot at `head` (ms)."""
         lists = None
         if self.window is not None:
-            if isinstance(self.at, array):
-                due = np.frombuffer(self.at)[chosen.rows]
-            else:
-                due = np.fromiter((self.at[row] for row in chosen.rows.tolist()), np.float64, len(chosen.rows))
-            lists = Lists.of(due, self.window, len(chosen.heads), head)
+            lists = Lists.of(self._due[chosen.all()[1]], self.window, len(chosen.heads), head)
+        return Cut(chosen, _At(self.at, chosen, head, lists), lists)
+
+    def program(self, cut: Cut, shift_ns: int, *, shared: bool) -> Program:
+        """Return the program of what was cut; its times are the table's."""
         return Program(
-            self.make(chosen, None if lists is None else lists.bounds, shift_ns),
-            _At(self.at, chosen, head, lists),
+            self.make(cut.chosen, None if cut.lists is None else cut.lists.bounds, shift_ns),
+            cut.at,
             self.period,
             self.name,
             self.plain,
-            chosen=chosen,
-            lists=lists,
+            cut=cut,
             # The frames of what one connection alone is played are not worth keeping.
             keep=KEPT_BYTES if shared and not shift_ns else 0,
         )
+
+    @cached_property
+    def _due(self) -> Any:
+        import numpy as np
+
+        return np.frombuffer(self.at) if isinstance(self.at, array) else np.asarray(self.at[0 : self.count])
 
 
 class Scaled(Sequence[float]):
@@ -267,13 +318,6 @@ class Scaled(Sequence[float]):
         if isinstance(index, slice):
             return array("d", (each / self._factor for each in self._at[index]))
         return self._at[index] / self._factor
-
-
-def without(rows: Ints, others: Ints) -> Ints:
-    """Return rows in order without `others`."""
-    import numpy as np
-
-    return rows[~np.isin(rows, others)] if len(others) else rows
 
 
 class View:
@@ -312,23 +356,24 @@ class View:
 
         cuts, before = self.cuts, self.keys or frozenset()
         assert cuts.keys is not None
+        assert program.cut is not None
         self.keys = keys
         first = cuts.entry(head)
         old, new = before & keys, keys - before
-        left = self._left(program, index, old)
-        heads = cuts.latest(tuple(new), first) if cuts.snapshot else cuts.latest((), 0)
-        if not len(heads) and len(left) == len(left.rows) == len(cuts.all_rows(old, first)):
-            rows = cuts.all_rows(keys, first)  # nearly always; it is a view
-        else:
-            rows = np.union1d(left.rows, without(cuts.all_rows(new, first), heads))
-        chosen = Chosen(np.concatenate([left.heads, heads]).astype(np.int64), rows)
-        return cuts.program(chosen, head, cuts.shift_ns(self._base_ns, number), shared=False)
-
-    def _left(self, program: Program, index: int, keys: frozenset[str]) -> Chosen:
-        """Return what is left of a program from step `index` on of some keys."""
-        assert program.chosen is not None
-        assert self.cuts.keys is not None
-        chosen, among = program.chosen, self.cuts.keys.among
-        row = index if program.lists is None else int(program.lists.bounds[index])
+        chosen = program.cut.chosen
+        place = program.cut.place(index)
+        heads = cuts.latest(tuple(new) if cuts.snapshot else (), first)
+        early = np.sort(np.concatenate([cuts.keys.among(chosen.early, old), heads]))
+        early = early[early >= first]
         split = len(chosen.heads)
-        return Chosen(among(chosen.heads[min(row, split) :], keys), among(chosen.rows[max(0, row - split) :], keys))
+        sent_on = place > split and chosen.one(place - 1) >= first  # what is due at this very moment is on its way
+        late = place < len(chosen) and (place < split or chosen.one(place) < first)
+        if sent_on or late:
+            left_heads, left = chosen.all(place)
+            rows = np.sort(np.concatenate([cuts.keys.among(left, old), cuts.all_rows(new, first)]))
+            early = heads[heads >= first]
+            heads = np.concatenate([cuts.keys.among(left_heads, old), heads])
+        else:
+            rows = cuts.all_rows(keys, first)  # nearly always; it is a view
+        cut = cuts.cut(Chosen(heads, rows, early), head)
+        return cuts.program(cut, cuts.shift_ns(self._base_ns, number), shared=False)

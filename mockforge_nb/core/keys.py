@@ -38,16 +38,23 @@ class Keys:
         order = np.argsort(codes, kind="stable")
         self._order = order.astype(np.int32) if len(order) < 2**31 else order
         self._starts: list[int] = np.searchsorted(codes[order], np.arange(len(self.texts) + 1)).tolist()
-        self._several = lru_cache(64)(self._merged)
+        self._several = lru_cache(8)(self._merged)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._numbers
+        return isinstance(key, str) and self.find(key) is not None
+
+    def find(self, asked: str) -> str | None:
+        """Return the key that was asked for, also where a whole number is written as ``1.0``; None: there is none."""
+        if asked in self._numbers:
+            return asked
+        whole, point, rest = asked.partition(".")
+        return whole if point and rest.strip("0") == "" and whole in self._numbers else None
 
     def known(self, asked: Collection[str]) -> tuple[str, ...]:
         """Return those of the keys that were asked for which there are, in that order; `ALL` is all of them."""
         if ALL in asked and ALL not in self._numbers:
             return self.texts
-        return tuple(dict.fromkeys(key for key in asked if key in self._numbers))
+        return tuple(dict.fromkeys(key for key in map(self.find, asked) if key is not None))
 
     def nearest(self, key: str) -> str:
         """Return the words with which a message about a key that is not there names the nearest."""
@@ -67,17 +74,19 @@ class Keys:
     def _merged(self, keys: frozenset[str]) -> Ints:
         import numpy as np
 
-        mine = np.zeros(len(self.texts) + 1, dtype=bool)  # the last is that of rows without a key
-        mine[[self._numbers[key] for key in keys]] = True
-        rows = np.flatnonzero(mine[self._codes])
+        rows = np.flatnonzero(self._mask(keys)[self._codes])
         return rows.astype(self._order.dtype, copy=False)
 
     def among(self, rows: Ints, keys: frozenset[str]) -> Ints:
         """Return those of some rows that have one of some keys."""
+        return rows[self._mask(keys)[self._codes[rows]]] if len(rows) else rows
+
+    def _mask(self, keys: frozenset[str]) -> Any:
         import numpy as np
 
-        chosen: Ints = rows[np.isin(self._codes[rows], [self._numbers[key] for key in keys])]
-        return chosen
+        mine = np.zeros(len(self.texts) + 1, dtype=bool)  # the last is that of rows without a key
+        mine[[self._numbers[key] for key in keys]] = True
+        return mine
 
     def latest(self, key: str, before: int) -> int:
         """Return the last row of a key before row `before`; the key's first row if there is none."""

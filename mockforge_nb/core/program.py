@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from .message import BINARY, TEXT, to_json
 
 if TYPE_CHECKING:
-    from .cuts import Chosen, Cuts, Lists
+    from .cuts import Cut, Cuts
     from .match import Pattern
     from .template import JsonTemplate, TextTemplate
 
@@ -246,8 +246,7 @@ class Program:
         ids: Where the steps with an id stand.
         delays: Whether `ts` is the pause before each step, not its time from the start.
         cuts: How it is cut to each connection; None: all are played the same.
-        chosen: The table's rows that it was cut to; None: its steps are all there is.
-        lists: Which of these are sent as one list; None: each is sent by itself.
+        cut: What of a table it is; None: its steps are all there is.
         keep: How many bytes of frames are kept for the next connection.
     """
 
@@ -259,8 +258,7 @@ class Program:
     ids: Mapping[str, int] = field(default_factory=dict)
     delays: bool = False
     cuts: Cuts | None = None
-    chosen: Chosen | None = None
-    lists: Lists | None = None
+    cut: Cut | None = None
     keep: int = KEPT_BYTES
     _times: Sequence[float] = field(default=(), repr=False)
     _bounds: list[int] = field(default_factory=list, repr=False)
@@ -345,19 +343,24 @@ class Program:
         used += [template.variables for step in steps for template in step.sets.values()]
         return frozenset().union(*used)
 
+    @property
+    def duration(self) -> float:
+        """How long it lasts if nothing waits or jumps, in ms."""
+        if not len(self):
+            return 0.0
+        return self.at[-1] - (self.cuts.begin if self.cuts is not None else 0.0)
+
     def number(self, index: int) -> int:
         """Return what the traffic calls a step: its place in the script, in one that was cut its row in the table."""
-        if self.chosen is None:
-            return index
-        return self.chosen.one(index if self.lists is None else int(self.lists.bounds[index]))
+        return index if self.cut is None else self.cut.chosen.one(self.cut.place(index))
 
     def numbers(self, first: int, last: int) -> Any:
         """Return what the traffic calls the steps from `first` to before `last`."""
-        if self.chosen is None:
+        if self.cut is None:
             return range(first, last)
-        return (
-            [self.number(index) for index in range(first, last)] if self.lists is not None else self.chosen[first:last]
-        )
+        if self.cut.lists is None:
+            return self.cut.chosen[first:last]
+        return [self.number(index) for index in range(first, last)]
 
     def tag(self, index: int) -> str | None:
         """Return the id of a step; a table's rows have none."""

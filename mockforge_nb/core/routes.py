@@ -40,7 +40,9 @@ class PathPattern:
         Raises:
             OptionError: It is no path, a parameter is no whole segment, or two have one name.
         """
-        if not isinstance(text, str) or not text.startswith("/") or any(mark in text for mark in "?# "):
+        # What is between braces is told of below.
+        marks = set(re.sub(r"{.*?}", "", text)) & set("?# ") if isinstance(text, str) else set()
+        if not isinstance(text, str) or not text.startswith("/") or marks:
             raise OptionError(where, text, "is no path", "valid: a text that begins with '/', such as '/ws'")
         segments: list[str | None] = []
         names: list[str] = []
@@ -48,7 +50,9 @@ class PathPattern:
         for raw in text[1:].split("/"):
             found = _PARAMETER.fullmatch(raw)
             if rest or (found is None and ("{" in raw or "}" in raw)):
-                valid = "a parameter is a whole segment, '/prices/{symbol}', and only the last may be '{name:path}'"
+                valid = (
+                    "a parameter is a whole segment, one word, '/prices/{symbol}'; only the last may be '{name:path}'"
+                )
                 raise OptionError(where, text, f"has the segment {raw!r}", valid)
             if found is None:
                 segments.append(unquote(raw))

@@ -274,7 +274,7 @@ class Session:
         if cuts is None:
             self._player = Player(replay, now, self._shared)
         elif cuts.subscription is not None:
-            self._subscriber = Subscriber(cuts, cuts.subscription)
+            self._subscriber = Subscriber(replay, cuts, cuts.subscription, self._shared)
             self.speech.state["subscribed"] = []
         else:
             key = None if cuts.keys is None else self.who.params.get(cuts.keys.name)
@@ -298,14 +298,13 @@ class Session:
         Raises:
             Exception: What a template or a function of the author's raised.
         """
-        subscriber, replay = self._subscriber, self.plan.behaviour
-        if subscriber is None or not isinstance(replay, Replay) or self._next:
+        subscriber = self._subscriber
+        if subscriber is None:
             return False
         heard = subscriber.hear(message)
         if heard is None:
             return False
         self.speech.state["subscribed"] = [*subscriber.keys]
-        self._player = subscriber.play(self._player, replay, now, self._shared, self._began_ns(replay, now))
         self._answers.acknowledge(subscriber.subscription.ack, message, heard.match, now, out)
         return True
 
@@ -350,6 +349,7 @@ class Session:
             and self._feed is None
             and self.network is None
             and not (self._answers.players or self._next or self._wake)
+            and not (self._subscriber is not None and self._subscriber.changed)
             and self._outbox.direct
             and not (self._relaying is not None and self._relaying.plays)
         )
@@ -590,6 +590,9 @@ class Session:
         """Send what is due, up to a turn's worth, and ask to be woken for the rest."""
         if self.network is not None:
             self._weather(now, out)
+        subscriber = self._subscriber
+        if subscriber is not None and subscriber.changed:
+            self._player = subscriber.play(self._player, now, self._began_ns(subscriber.replay, now))
         if self._outbox.paused:
             return
         budget = BLOCK_BYTES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,10 +45,9 @@ class Keyed:
         if value is NOT_JSON or (self.pattern is not None and self.pattern.match(message) is None):
             return None
         try:
-            values = [at(value, parts) for parts in found((self.path,), value)]
+            keys = [text for parts in found((self.path,), value) for text in key_texts(at(value, parts))]
         except RecursionError:  # nested too deeply to look through
             return None
-        keys = [text for each in values for text in key_texts(each)]
         return keys or (None if self.pattern is None else [])
 
     def _called(self, function: Call, message: Message) -> list[str] | None:
@@ -87,14 +87,20 @@ class Subscriber:
     """One connection's subscriptions.
 
     Attributes:
-        cuts: How the table is cut.
+        replay: How the table is played.
+        cuts: How it is cut.
         subscription: How keys are asked for.
+        shared: What the replay's connections have in common.
         keys: The keys that it wants, in the order in which it asked for them.
+        changed: Whether these are not what it is played: that is changed once for all that came with one read.
     """
 
+    replay: Replay
     cuts: Cuts
     subscription: Subscription
+    shared: Shared
     keys: dict[str, None] = field(default_factory=dict)
+    changed: bool = False
     _view: View | None = None
 
     def hear(self, message: Message) -> Heard | None:
@@ -118,25 +124,25 @@ class Subscriber:
                 self.keys.pop(key, None)
             else:
                 self.keys[key] = None
+        self.changed = True
         groups = (message.payload.decode(errors="replace"),)
         return Heard(asked, Match(groups, value=asked))
 
-    def play(self, player: Player | None, replay: Replay, now: float, shared: Shared, base_ns: int) -> Player | None:
+    def play(self, player: Player | None, now: float, base_ns: int) -> Player | None:
         """Return who plays what the connection wants now: the player that it has, changed, or its first one.
 
         Args:
             player: The one that it has; None: it did not want anything yet.
-            replay: How it is played.
             now: The driver's time (s).
-            shared: What the plan's connections have in common.
             base_ns: The UTC time (ns) at which a play-head that begins now begins.
         """
+        self.changed = False
         keys = frozenset(self.keys)
         if player is None or self._view is None:
             if not keys:
                 return player
             self._view = View(self.cuts, keys, base_ns)
-            return Player(replay, now, shared, self._view)
+            return Player(self.replay, now, self.shared, self._view)
         if keys != self._view.keys:
             player.change(keys, now)
         return player
@@ -150,7 +156,9 @@ def key_texts(value: Any) -> list[str]:
     """
     if isinstance(value, str):
         return [value]
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, float):
+        return [str(int(value)) if value.is_integer() else to_json(value)] if math.isfinite(value) else []
+    if isinstance(value, (bool, int)):
         return [to_json(value)]
     if isinstance(value, (list, tuple, set, frozenset)):
         return [text for each in value for text in key_texts(each)]

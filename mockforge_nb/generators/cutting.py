@@ -47,7 +47,7 @@ class Cutting:
         subscription: How a connection asks for keys.
     """
 
-    by: str | None = None
+    by: Any = None
     snapshot: object = None
     rebase: object = None
     batch: object = None
@@ -70,7 +70,12 @@ class Cutting:
     @property
     def window(self) -> float | None:
         """How long a window is, in ms."""
-        return None if self.batch is None else seconds(self.batch, "batch=") * 1000
+        if self.batch is None:
+            return None
+        window = seconds(self.batch, "batch=") * 1000
+        if not 1e-3 <= window <= 1e12:
+            raise OptionError("batch=", self.batch, "is no window of time", 'valid: "1s", "250ms", a number of seconds')
+        return window
 
     @property
     def to_ns(self) -> int | None:
@@ -80,7 +85,8 @@ class Cutting:
     def check(self, template: object) -> None:
         """Raise OptionError unless all that is said goes together."""
         if self.by is not None and not isinstance(self.by, str):
-            raise OptionError("by=", self.by, "is no name of a column")
+            shown = ".".join(map(str, self.by)) if isinstance(self.by, tuple) else str(self.by)
+            raise OptionError("by=", self.by, "is no text", f"valid: a column's name in a message, such as {shown!r}")
         if self._from_a_time and not isinstance(self.snapshot, (str, date, timedelta, int, float)):
             raise OptionError("snapshot=", self.snapshot, "is neither True nor a time", SNAPSHOT)
         if self.subscription is not None and self.by is None:
@@ -89,8 +95,7 @@ class Cutting:
             )
         if self.snapshots and self.by is None:
             raise OptionError("snapshot=", self.snapshot, "is of the latest row of each key", "say by='symbol'")
-        if self.batch is not None and not self.window:
-            raise OptionError("batch=", self.batch, "is no window of time", 'valid: "1s", "250ms", a number of seconds')
+        _ = self.window  # is one
         if self.rebase is not None and not isinstance(self.rebase, (str, date)):
             raise OptionError("rebase=", self.rebase, "is no instant", REBASE)
         if self.rebase is not None and self.rebase != "now":
@@ -235,8 +240,7 @@ class Recipe:
         split = 0 if chosen is None else len(chosen.heads)
         if chosen is None or not split or self.snapshot == self.update:
             return self._steps(self.update, chosen, bounds, shift_ns)
-        first = Chosen(chosen.heads, chosen.rows[:0])
-        second = Chosen(chosen.heads[:0], chosen.rows)
+        first, second = chosen.parts()
         heads = None if bounds is None else bounds[:2]
         rest = None if bounds is None else bounds[1:] - split
         return Behind(
@@ -330,7 +334,8 @@ class KeyColumn:
 
     def __init__(self, name: str, script: str) -> None:
         self._name, self._script = name, script
-        self._numbers: dict[str, int] = {}
+        self._found: list[Any] = []
+        self._count = 0
         self._codes = array("i")
 
     def add(self, column: Any) -> None:
@@ -342,36 +347,48 @@ class KeyColumn:
         import numpy as np
         import pandas as pd
 
-        from .forms import column_writer
-
         try:
             codes, found = pd.factorize(column)
         except TypeError:
             kinds = sorted({type(each).__name__ for each in column})
             problem = f"has values that are no keys ({', '.join(kinds)})"
             raise OptionError("by=", self._name, problem, "choose a column of texts or numbers") from None
-        texts = column_writer(pd.Series(found, name=self._name), self._script)(slice(None))
-        numbers = [self._numbers.setdefault(key_text(text), len(self._numbers)) for text in texts]
-        own = np.array([*numbers, -1], dtype=np.int32)  # the last is that of rows without a key
-        self._codes.frombytes(own[codes].tobytes())
+        self._codes.frombytes(np.where(codes < 0, -1, codes + self._count).astype(np.int32).tobytes())
+        self._found.append(pd.Series(found))
+        self._count += len(found)
 
     @property
     def keys(self) -> Keys:
-        """The keys of all rows that were taken.
+        """The keys of all rows that were taken, written together as the messages write them.
 
         Raises:
             ScriptError: No row has one.
         """
         import numpy as np
+        import pandas as pd
 
-        if not self._numbers:
+        from .forms import column_writer
+
+        found = pd.concat(self._found, ignore_index=True).rename(self._name)
+        numbers: dict[str, int] = {}
+        own = np.full(len(found) + 1, -1, dtype=np.int32)  # the last is that of rows without a key
+        for place, text in enumerate(column_writer(found, self._script)(slice(None))):
+            key = key_text(text)
+            if key is not None:
+                own[place] = numbers.setdefault(key, len(numbers))
+        if not numbers:
             raise ScriptError(self._script, f"{self._name!r} (by=) is empty in every row")
-        return Keys(self._name, list(self._numbers), np.frombuffer(self._codes, dtype=np.int32))
+        return Keys(self._name, list(numbers), own[np.frombuffer(self._codes, dtype=np.int32)])
 
 
-def key_text(text: bytes) -> str:
-    """Return a key as it is asked for: a text as it is, anything else as JSON writes it."""
+def key_text(text: bytes) -> str | None:
+    """Return a key as it is asked for: a text as it is, a whole number without a point, else as JSON writes it.
+
+    None: it is not there, as a number that is not finite.
+    """
     import orjson
 
     value = orjson.loads(text)
-    return value if isinstance(value, str) else text.decode()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return value if value is None or isinstance(value, str) else text.decode()

@@ -64,6 +64,10 @@ def written(value: datetime, digits: int) -> str:
     return value.isoformat(timespec=spec) + end
 
 
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_370_764_800_000
+"""The years 1 and 9999 begin, in ms since 1970."""
+
+
 class Instants:
     """A column of instants, which writes some of them as JSON texts.
 
@@ -107,11 +111,26 @@ class Instants:
 
 
 def shifted(values: pd.DatetimeIndex, ns: int) -> pd.DatetimeIndex:
-    """Return instants moved by so many ns, which are whole ms."""
+    """Return instants moved by so many ns, which are whole ms.
+
+    What would leave the years that can be written stays where it is: such instants stand for "never" and "always".
+    """
     import numpy as np
+    import pandas as pd
 
     exact = values.as_unit("ms") if values.unit == "s" else values
-    return exact + np.timedelta64(ns // 1_000_000, "ms")
+    per_ms = {"ms": 1, "us": 1000, "ns": 1_000_000}[exact.unit]
+    first, last = (limit * per_ms for limit in (_FIRST_MS, _LAST_MS))
+    if exact.unit == "ns":
+        first, last = -(2**63) + 1, 2**63 - 1
+    by = ns // 1_000_000 * per_ms
+    ticks = exact.asi8
+    if not first <= by <= last:  # further than all there is
+        return exact
+    stays = (ticks > last - max(by, 0)) | (ticks < first - min(by, 0))
+    moved = np.where(stays, ticks, ticks + np.where(stays, 0, by))
+    made = pd.DatetimeIndex(moved.view(f"M8[{exact.unit}]"))
+    return made if exact.tz is None else made.tz_localize("UTC").tz_convert(exact.tz)
 
 
 class Epochs:

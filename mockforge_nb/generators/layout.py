@@ -9,7 +9,7 @@ from mockforge_nb.errors import OptionError, ScriptError, nearest
 
 from .cutting import Cutting, Material, Recipe, Said, Template
 from .forms import Writer, column_writer
-from .instants import Epochs, digits_of, moved_epochs
+from .instants import Epochs, digits_of, moved_epochs, shifted
 from .messages import shaped
 from .sources import Messages, Rows, Table
 from .times import UNITS, as_instants, epoch_unit, first_ns
@@ -155,7 +155,8 @@ class Layout:
             epochs = self._per_ms(part)
             for name, column in columns.items():
                 if column.dtype.kind == "M":
-                    columns[name] = column.dt.as_unit("ns") + pd.Timedelta(shift_ns, "ns")
+                    moved = shifted(pd.DatetimeIndex(column), shift_ns)
+                    columns[name] = pd.Series(moved, index=column.index, name=name)
                 elif epochs is not None and name == epochs[0]:
                     columns[name] = pd.Series(
                         moved_epochs(column.to_numpy(), epochs[1], shift_ns // 1_000_000), column.index, name=name

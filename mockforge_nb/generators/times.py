@@ -215,9 +215,12 @@ def _scaled(values: npt.NDArray[Any], unit: str) -> Floats:
 
 def first_ns(column: pd.Series[Any], unit: str | None, script: str, ref: str) -> int | None:
     """Return the earliest of a column's instants (UTC ns); None: it has offsets. Arguments and errors as `offsets`."""
+    import numpy as np
+
     times = _checked(column, unit, script, ref)
     if times.dtype.kind == "M":
-        return int(times.astype("M8[ns]").view("i8").min())
+        ms, divided = UNITS[np.datetime_data(times.dtype)[0]]
+        return int(times.view("i8").min()) * ms * 1_000_000 // divided  # ns of far centuries are beyond 64 bits
     if times.dtype.kind == "m":
         return None
     known, from_first = _meaning(max(abs(float(times.max())), abs(float(times.min()))), unit)

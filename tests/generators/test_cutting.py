@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -16,6 +18,10 @@ from hypothesis import strategies as st
 from vega_datasets import data
 
 from mockforge_nb import Message, Mock, OptionError, Script, ScriptError, TemplateError
+from mockforge_nb.core.events import Opened, Received, Send
+from mockforge_nb.core.identity import Identity
+from mockforge_nb.core.routes import PathPattern
+from mockforge_nb.core.session import Session
 from mockforge_nb.generators import arrow
 
 DF = pd.DataFrame(
@@ -433,13 +439,14 @@ def test_other_libraries_tables_have_keys(tmp_path: Path) -> None:
     ("options", "problem"),
     [
         ({"by": "symbl"}, r"by: 'symbl' is no column; did you mean 'symbol'"),
-        ({"by": 3}, r"by=: 3 is no name of a column"),
+        ({"by": 3}, r"by=: 3 is no text; valid: a column's name in a message, such as '3'"),
         ({"snapshot": True}, r"snapshot=: True is of the latest row of each key; say by='symbol'"),
         ({"by": "symbol", "snapshot": "yesterday"}, r"snapshot=: 'yesterday' is neither True nor a time"),
         ({"by": "symbol", "snapshot": [1]}, r"snapshot=: \[1\] is neither True nor a time"),
         ({"by": "symbol", "snapshot": "99s"}, r"is not within the table's times; valid: from 0 to 5 s"),
         ({"by": "symbol", "snapshot": "2023-01-01"}, r"is not within the table's times"),
         ({"batch": 0}, r"batch=: 0 is no window of time"),
+        ({"batch": 1e300}, r"batch=: 1e\+300 is no window of time"),
         ({"batch": "soon"}, r"batch=: 'soon' is no duration"),
         ({"subscribe": "$.s"}, r"needs keys to subscribe to; say which column has them"),
         ({"ack": "ok"}, r"ack=: 'ok' goes with subscribe="),
@@ -477,10 +484,118 @@ def test_more_that_is_told() -> None:
         Script.from_frame(pd.DataFrame({"t": [0, 1], "k": ["a", "b"]}), time="t", by="k", snapshot="2024-01-01")
 
 
+def test_whole_numbers_are_keys_however_they_are_written() -> None:
+    table = pd.DataFrame({"id": [1.0, 2.0, None, 1.0, float("inf")], "i": range(5)})
+    mock = Mock().replay(table, by="id", subscribe="$.ids", ack="{{state.subscribed}}")
+    for asked in ([1], [1.0], ["1"], ["1.0"]):
+        rows = mock.simulate([(0, {"ids": asked})]).df
+        assert [json.loads(text) for text in rows[rows.direction == "out"].text] == [
+            ["1"], {"id": 1.0, "i": 0}, {"id": 1.0, "i": 3},
+        ]  # fmt: skip
+    versions = pd.DataFrame({"v": ["1", "1.0"], "i": range(2)})
+    assert len(heard(Mock().route("/{v}", Mock().replay(versions, by="v")), path="/1.0")) == 1
+
+
+@pytest.mark.parametrize("keys", ["[NaN]", "[1e999]", "[" * 900 + "]" * 900, "{}", "null", '[{"a": 1}, null]', "[[]]"])
+def test_what_is_no_key_is_nobodys_error(keys: str) -> None:
+    mock = Mock().replay(DF, time="at", by="symbol", subscribe=("$.op == 'sub'", "$.s"))
+    found = heard(mock, [(0, f'{{"op": "sub", "s": {keys}}}'), (1, {"op": "sub", "s": ["C"]})])
+    assert prices(found) == [(3, 5), (6, 7)], "the connection lives, and hears what it asks for later"
+
+
+def test_instants_that_stand_for_never_stay_and_far_centuries_move() -> None:
+    table = pd.DataFrame({"t": np.array(["2024-01-01", "2024-01-02"], "M8[us]")})
+    table["until"] = np.array(["9999-12-31", "2024-01-03"], "M8[us]")
+    for template in (None, lambda row: {"until": str(row["until"])[:10]}):
+        mock = Mock().replay(table, time="t", rebase="2031-01-01", template=template)
+        assert [m["until"][:10] for _, m in heard(mock, until="2d")] == ["9999-12-31", "2031-01-03"]
+    old = pd.DataFrame({"t": np.array(["1500-01-01", "1500-01-02"], "M8[s]")})
+    assert [m["t"] for _, m in heard(Mock().replay(old, time="t", rebase="2030-01-01"), until="2d")] == [
+        "2030-01-01T00:00:00.000Z", "2030-01-02T00:00:00.000Z",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("tiny_memory")
+def test_keys_on_disk_are_written_as_their_messages(tmp_path: Path) -> None:
+    stamps = pd.to_datetime(["2024-01-01"] * 4 + ["2024-01-01T00:00:00.500"] * 2 + ["2024-01-01"] * 3, format="ISO8601")
+    pd.DataFrame({"day": stamps, "i": range(9)}).to_parquet(tmp_path / "days.parquet")
+    mock = Mock().route("/{day}", Mock().replay(tmp_path / "days.parquet", by="day"))
+    assert [m["i"] for _, m in heard(mock, path="/2024-01-01T00:00:00.000Z")] == [0, 1, 2, 3, 6, 7, 8]
+
+
+def test_a_duration_is_of_what_is_played() -> None:
+    mock = Mock().replay(DF, time="at", by="symbol", snapshot="2s", duration="1s")
+    assert prices(heard(mock))[-1] == (pytest.approx(1), 7)
+    assert Script.from_frame(DF, time="at", by="symbol", snapshot="2s").duration == 3
+
+
+def test_subscriptions_go_on_while_another_mock_waits_for_the_end() -> None:
+    old = Mock().replay(DF, time="at", by="symbol", subscribe="$.s", ack="ok", speed=20)
+    with old.serve(port=0) as server, server.client() as client:
+        client.send({"s": ["A"]})
+        assert client.recv() == "ok"
+        server.update(Mock().echo(), running="finish")
+        client.send({"s": ["C"]})
+        answers = [client.recv() for _ in range(6)]
+        assert "ok" in answers
+        assert sum('"C"' in each for each in answers) == 2
+        client.send("echoed")
+        assert client.recv() == "echoed"
+
+
+def test_many_changes_of_one_read_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mockforge_nb.core.cuts import View
+
+    changes: list[object] = []
+    change = View.change
+
+    def noted(self: View, keys: frozenset[str], *rest: Any) -> Any:
+        changes.append(keys)
+        return change(self, keys, *rest)
+
+    monkeypatch.setattr(View, "change", noted)
+    mock = Mock().replay(DF, time="at", by="symbol", subscribe="$.on", unsubscribe="$.off", ack="ok")
+    [(_, plan)] = mock._plans(PathPattern.parse("/ws", ""))
+    session = Session(plan, Identity(1))
+    session.handle(Opened(), 0.0)
+    session.handle(Received([(1, [b'{"on":["A"]}'])]), 0.0)
+    flood = [b'{"off":["A"]}', b'{"on":["A"]}', b'{"on":["B"]}'] * 100
+    out = session.handle(Received([(1, flood)]), 0.5)
+    assert sum(isinstance(each, Send) for each in out) == 300, "each is acknowledged"
+    assert changes == [frozenset("AB")]
+
+
+def test_a_million_rows_are_seen_by_a_thousand_connections_in_little_memory() -> None:
+    count = 200_000
+    table = pd.DataFrame({"k": [f"k{i % 500}" for i in range(count)], "i": range(count)})
+    table["t"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(range(count), unit="ms")
+    mock = Mock().replay(table, time="t", by="k", subscribe="$.s", snapshot=True, rebase="now")
+    [(_, plan)] = mock._plans(PathPattern.parse("/ws", ""))
+    sessions = []
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            session = Session(plan, Identity(1, epoch_ns=number * 1_000_000_007))
+            session.handle(Opened(), 0.0)
+            session.handle(Received([(1, [b'{"s":"*"}'])]), 0.0)
+            sessions.append(session)
+        first, _ = tracemalloc.get_traced_memory()
+        for number in range(100, 200):
+            session = Session(plan, Identity(1, epoch_ns=number * 1_000_000_007))
+            session.handle(Opened(), 0.0)
+            session.handle(Received([(1, [b'{"s":"*"}'])]), 0.0)
+            sessions.append(session)
+        second, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (second - first) / 100 < 400_000, "the frames on their way, not the table"
+
+
 def test_a_script_that_is_cut_says_what_it_cannot_do(tmp_path: Path) -> None:
     script = Script.from_frame(DF, time="at", by="symbol", subscribe="$.s")
     for change in (
-        lambda: script.map(str), lambda: script[:2], lambda: script + script,
+        lambda: script.map(str), lambda: script[:2], lambda: script + script, lambda: Script() + script,
+        lambda: script.to_frame(), lambda: script.play_against("ws://127.0.0.1:1"),
         lambda: script.save(tmp_path / "x.jsonl"), lambda: script.shift(5),
     ):  # fmt: skip
         with pytest.raises(ScriptError, match="each connection is played a part of it"):

@@ -185,7 +185,9 @@ def _handle(rng: random.Random, name: str) -> str:
     return rng.choice(forms)
 
 
-TITLES: Final = frozenset("mr mrs ms miss dr prof md phd dds dvm jr sr ii iii iv".split())
+TITLES: Final = frozenset(
+    ("mr", "mrs", "ms", "miss", "dr", "prof", "md", "phd", "dds", "dvm", "jr", "sr", "ii", "iii", "iv")
+)
 
 
 def fake(rng: random.Random, locale: str) -> Any:
