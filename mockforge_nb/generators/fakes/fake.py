@@ -21,7 +21,8 @@ from mockforge_nb.errors import GeneratorError, OptionError, nearest
 from mockforge_nb.generators.forms import NoJSONError, to_bytes
 
 from .document import is_schema
-from .hints import is_type, own_schema, schema_of
+from .hints import Typed, is_type, schema_of
+from .models import own_schema
 from .providers import check_locales, check_providers, make_generator, provider_names
 from .schemas import Schema
 from .values import Maker, Providers
@@ -160,7 +161,7 @@ class _Reader:
         if isinstance(field, Word):
             return self._word(field, path, optional)
         if isinstance(field, dict):
-            return self._schema(field, path) if is_schema(field) else self._dict(field, path)
+            return self._schema(Typed(field, {}), path) if is_schema(field) else self._dict(field, path)
         if isinstance(field, list):
             return self._list(field, path)
         if isinstance(field, Enum) or field is None or isinstance(field, (bool, int, float)):
@@ -175,9 +176,8 @@ class _Reader:
             return self._called(field, path)
         if isinstance(field, type) and issubclass(field, Enum):
             return self._choice(Choice(tuple(each.value for each in field)), path)
-        own = own_schema(field, self._where(path))
-        if own is not None or is_type(field):
-            return self._schema(schema_of(field, self._where(path)) if own is None else own, path)
+        if is_type(field) or own_schema(field, self._where(path)) is not None:
+            return self._schema(schema_of(field, self._where(path)), path)
         if callable(field):
             return self._function(field, path)
         return self._constant(field, path)
@@ -262,8 +262,8 @@ class _Reader:
             return self._tried(lambda run: function, path, function)
         return self._tried(lambda run: partial(function, run.generator), path, function)
 
-    def _schema(self, schema: dict[str, Any], path: str) -> Bind:
-        read = Schema(copy.deepcopy(schema), f"field {path}: schema" if path else "schema")
+    def _schema(self, typed: Typed, path: str) -> Bind:
+        read = Schema(copy.deepcopy(typed.schema), f"field {path}: schema" if path else "schema", typed.models)
         for run in self._trial:
             read.check(run.rng, run.providers)
         return lambda run: read.maker(run.rng, run.providers)

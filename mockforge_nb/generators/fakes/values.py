@@ -13,8 +13,9 @@ import re
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
+from functools import partial
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -26,8 +27,8 @@ Providers: TypeAlias = Mapping[str, Callable[..., Any]]
 TRIES: Final = 200
 """How often a value that cannot be made by construction is drawn again."""
 
-_FIRST: Final = datetime(2020, 1, 1, tzinfo=UTC)
-_SECONDS: Final = 10 * 365 * 24 * 3600
+_FIRST: Final = datetime(2020, 1, 1)
+_SPAN: Final = timedelta(days=3650)
 _HUGE: Final = 10**300
 
 
@@ -227,7 +228,9 @@ def common_multiple(values: list[float]) -> Fraction | None:
 def texts(rng: random.Random, providers: Providers, low: int, high: int | None, name: str = "") -> Maker:
     """Return what draws texts of a length, such as a property of this name has."""
     wanted = by_name(name, _BY_NAME) or "word"
-    draw: Maker = _formats(rng, providers)[wanted[1:]] if wanted[0] == "@" else providers.get(wanted, providers["word"])
+    draw: Maker = (
+        _formats(rng, providers, Limits())[wanted[1:]] if wanted[0] == "@" else providers.get(wanted, providers["word"])
+    )
     word = providers["word"]
 
     def fitted() -> str:
@@ -252,12 +255,41 @@ def texts(rng: random.Random, providers: Providers, low: int, high: int | None, 
     return fitted
 
 
-def formatted(rng: random.Random, providers: Providers, name: str, low: int, high: int | None) -> Maker | None:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a text of a format is held to.
+
+    Attributes:
+        low: The least length.
+        high: The greatest; None: any.
+        earliest, latest: The bounds of a date or an instant, as ISO 8601 in UTC; empty: there is none.
+        schemes: The schemes that a URL may have; empty: any.
+    """
+
+    low: int = 0
+    high: int | None = None
+    earliest: str = ""
+    latest: str = ""
+    schemes: tuple[str, ...] = ()
+
+    def span(self) -> tuple[datetime, int]:
+        """Return the first instant that is drawn, and how many seconds there are from it on."""
+        first, last = (datetime.fromisoformat(text) if text else None for text in (self.earliest, self.latest))
+        if first is None:
+            near = last is None or last >= _FIRST + _SPAN / 10
+            first = _FIRST if last is None or near else max(last, datetime.min + _SPAN) - _SPAN
+        if last is None:
+            last = min(max(_FIRST, first), datetime.max - _SPAN) + _SPAN
+        return first, max(0, int((last - first).total_seconds())) + 1
+
+
+def formatted(rng: random.Random, providers: Providers, name: str, limits: Limits) -> Maker | None:
     """Return what draws texts of a format of JSON Schema, of OpenAPI or of pydantic; None: it is not known.
 
     Such a text is never cut; it is drawn again until its length fits.
     """
-    draw = _formats(rng, providers).get(name)
+    low, high = limits.low, limits.high
+    draw = _formats(rng, providers, limits).get(name)
     if draw is None or (not low and high is None):
         return draw
 
@@ -272,33 +304,44 @@ def formatted(rng: random.Random, providers: Providers, name: str, low: int, hig
     return fitted
 
 
-def _formats(rng: random.Random, providers: Providers) -> dict[str, Maker]:
+def _formats(rng: random.Random, providers: Providers, limits: Limits) -> dict[str, Maker]:
     word = providers["word"]
+    first, seconds = limits.span()
+
+    def naive() -> str:
+        return (first + timedelta(seconds=rng.randrange(seconds))).isoformat(timespec="seconds")
 
     def instant() -> str:
-        return (_FIRST + timedelta(seconds=rng.randrange(_SECONDS))).isoformat().replace("+00:00", "Z")
+        return f"{naive()}Z"
 
     def duration() -> str:
         days, hours, minutes = rng.randrange(30), rng.randrange(24), rng.randrange(1, 60)
         return f"P{days}DT{hours}H{minutes}M"
 
     def in_base64() -> str:
-        return base64.b64encode(rng.randbytes(rng.randint(3, 24))).decode()
+        # Of words: there are those who decode it to a text.
+        return base64.b64encode(" ".join(word() for _ in range(rng.randint(1, 4))).encode()).decode()
 
-    def uuid() -> str:
-        return str(UUID(int=rng.getrandbits(128), version=4))
+    def uri() -> str:
+        return re.sub("^[a-z]+(?=:)", rng.choice(limits.schemes), url()) if limits.schemes else str(url())
+
+    def uuid(version: int = 4) -> str:
+        bits = rng.getrandbits(128) & ~(0xF000 << 64 | 0xC000 << 48)
+        return str(UUID(int=bits | version << 76 | 0x8000 << 48))
 
     def json_string() -> str:
         return json.dumps({word(): word()})
 
+    uuids = {f"uuid{version}": partial(uuid, version) for version in range(1, 9)}
     email, url, host = providers["ascii_email"], providers["url"], providers["hostname"]
     ipv4, ipv6 = providers["ipv4"], providers["ipv6"]
     return {
-        "date-time": instant, "date": lambda: instant()[:10], "time": lambda: instant()[11:], "duration": duration,
+        "date-time": instant, "naive-date-time": naive, "date": lambda: naive()[:10],
+        "time": lambda: instant()[11:], "duration": duration,
         "email": email, "idn-email": email, "hostname": host, "idn-hostname": host, "ipv4": ipv4, "ipv6": ipv6,
-        "uri": url, "url": url, "iri": url, "uri-reference": lambda: f"/{word()}/{word()}",
+        "uri": uri, "url": url, "iri": url, "uri-reference": lambda: f"/{word()}/{word()}",
         "iri-reference": lambda: f"/{word()}/{word()}", "uri-template": lambda: f"{url()}{{{word()}}}", "uuid": uuid,
-        "uuid4": uuid, "json-pointer": lambda: f"/{word()}/{rng.randrange(10)}",
+        **uuids, "json-pointer": lambda: f"/{word()}/{rng.randrange(10)}",
         "relative-json-pointer": lambda: f"{rng.randrange(3)}/{word()}", "regex": lambda: f"^{word()}[0-9]+$",
         "byte": in_base64, "binary": in_base64, "base64": in_base64, "base64url": in_base64,
         "password": lambda: "".join(rng.choices(string.ascii_letters + string.digits, k=12)),
