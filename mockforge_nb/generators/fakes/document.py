@@ -22,7 +22,8 @@ WITH_SCHEMA: Final = frozenset({
     "contains", "not", "if", "then", "else",
 })  # fmt: skip
 _OTHERS: Final = frozenset({
-    "$schema", "$id", "$anchor", "$ref", "$dynamicRef", "$dynamicAnchor", "$comment", "$vocabulary", "type", "enum",
+    "$schema", "$id", "$anchor", "$ref", "$dynamicRef", "$dynamicAnchor", "$comment", "$vocabulary",
+    "$recursiveRef", "$recursiveAnchor", "type", "enum",
     "const", "title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly", "format",
     "contentEncoding", "contentMediaType", "contentSchema", "minimum", "maximum", "exclusiveMinimum",
     "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern", "minItems", "maxItems", "uniqueItems",
@@ -30,6 +31,10 @@ _OTHERS: Final = frozenset({
     "discriminator", "nullable",
 })  # fmt: skip
 KEYWORDS: Final = WITH_SCHEMAS | WITH_LISTS | WITH_SCHEMA | _OTHERS
+
+
+_REFS: Final = ("$ref", "$dynamicRef", "$recursiveRef")
+"""Keywords that refer to a schema; within one document the dynamic ones refer to what they say."""
 
 
 class Source(NamedTuple):
@@ -90,7 +95,7 @@ class Document:
     """A whole JSON Schema, checked.
 
     Args:
-        schema: The schema: draft 2020-12, or draft-07.
+        schema: The schema: draft 2020-12, 2019-09 or draft-07.
         where: What errors call it, before the pointer.
 
     Attributes:
@@ -135,7 +140,7 @@ class Document:
             found[source.pointer] = source
             if not isinstance(source.schema, dict):
                 continue
-            for keyword in ("$ref", "$dynamicRef"):
+            for keyword in _REFS:
                 if keyword in source.schema:
                     waiting.append(self._resolve(source.schema[keyword], source.pointer))
             waiting += [
@@ -209,7 +214,7 @@ class Document:
         if not isinstance(source.schema, dict) or source.pointer in done:
             return
         above = (*above, source.pointer)
-        for keyword in ("$ref", "$dynamicRef"):
+        for keyword in _REFS:
             if keyword in source.schema:
                 ref = source.schema[keyword]
                 target = self._resolve(ref, source.pointer)

@@ -1,4 +1,4 @@
-"""Values that fit a JSON Schema, draft 2020-12 or draft-07.
+"""Values that fit a JSON Schema, draft 2020-12, 2019-09 or draft-07.
 
 A schema is made into nodes that draw its values. What its keywords say is brought together first, those of ``$ref``
 and ``allOf`` among them, so that a value is right by construction; a choice (``anyOf``, ``oneOf``, ``if``) is a node

@@ -17,7 +17,7 @@ from .document import ContradictionError, Document, Source, escaped
 from .models import BOUNDS, EARLIEST, LATEST, SCHEMES
 from .nodes import Encoded, Leaf, Node
 from .regexes import Texts
-from .values import Limits, Maker, Providers, Range, common_multiple, formatted, numbers, texts
+from .values import Limits, Maker, Providers, Range, both, common_multiple, formatted, numbers, texts
 
 _ENCODED: Final = ("contentMediaType", "contentEncoding", "contentSchema")
 
@@ -96,19 +96,29 @@ class Shapes(ABC):
     def _text(self, parts: list[Source], pointer: str, name: str) -> Node:
         low, high = self._bounds(parts, pointer, "minLength", "maxLength")
         pattern = first_of(parts, "pattern")
-        if pattern is not None:
-            return self._leaf(pointer, self._pattern(pattern[0], "pattern", low, high))
-        encoded = self._encoded(parts, pointer)
-        if encoded is not None:
-            return encoded
+        fitting = self._pattern(pattern[0], "pattern", low, high) if pattern is not None else None
+        if fitting is None:
+            encoded = self._encoded(parts, pointer)
+            if encoded is not None:
+                return encoded
+        formed = self._formed(parts, pointer, low, high)
+        if formed is None:
+            return self._leaf(pointer, fitting or texts(self._rng, self._providers, low, high, name))
+        make, format_ = formed
+        if pattern is None or fitting is None:
+            return self._leaf(pointer, make)
+        return self._leaf(pointer, self._placed(both(make, fitting, pattern[0].schema["pattern"], format_), pointer))
+
+    def _formed(self, parts: list[Source], pointer: str, low: int, high: int | None) -> tuple[Maker, str] | None:
+        """Return what draws texts of a format, and its name; None: there is none, or it is not known."""
         format_ = first_of(parts, "format")
-        if format_ is not None:
-            said = {word: each[0].schema[word] for word in BOUNDS if (each := first_of(parts, word)) is not None}
-            limits = Limits(low, high, said.get(EARLIEST, ""), said.get(LATEST, ""), tuple(said.get(SCHEMES, ())))
-            make = formatted(self._rng, self._providers, format_[0].schema["format"], limits)
-            if make is not None:
-                return self._leaf(pointer, self._placed(make, pointer))
-        return self._leaf(pointer, texts(self._rng, self._providers, low, high, name))
+        if format_ is None:
+            return None
+        said = {word: each[0].schema[word] for word in BOUNDS if (each := first_of(parts, word)) is not None}
+        limits = Limits(low, high, said.get(EARLIEST, ""), said.get(LATEST, ""), tuple(said.get(SCHEMES, ())))
+        name = format_[0].schema["format"]
+        make = formatted(self._rng, self._providers, name, limits)
+        return None if make is None else (self._placed(make, pointer), name)
 
     def _encoded(self, parts: list[Source], pointer: str) -> Node | None:
         """Return the node of texts with JSON in them, or anything in base64; None: they are plain."""

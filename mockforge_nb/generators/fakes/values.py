@@ -304,6 +304,40 @@ def formatted(rng: random.Random, providers: Providers, name: str, limits: Limit
     return fitted
 
 
+def both(formed: Maker, fitting: Maker, pattern: str, name: str) -> Maker:
+    """Return what draws texts that have a format and fit a pattern.
+
+    Args:
+        formed: What draws texts of the format; they are taken while there are some that fit.
+        fitting: What draws texts that fit the pattern; else those are taken that `jsonschema` finds of the format, or
+            any if it does not know the format.
+        pattern: The pattern.
+        name: The format.
+    """
+    import jsonschema
+
+    search, has_format = re.compile(pattern).search, jsonschema.FormatChecker().conforms
+    seldom = False
+
+    def drawn() -> str:
+        nonlocal seldom
+        for _ in range(0 if seldom else 10 * TRIES):
+            text: str = formed()
+            if search(text):
+                return text
+        seldom = True
+        for _ in range(TRIES):
+            text = fitting()
+            if has_format(text, name):
+                return text
+        raise GeneratorError(
+            f"{TRIES} draws gave no {name} that fits the pattern {pattern!r}; write the whole text as the pattern, or "
+            "leave out the format"
+        )
+
+    return drawn
+
+
 def _formats(rng: random.Random, providers: Providers, limits: Limits) -> dict[str, Maker]:
     word = providers["word"]
     first, seconds = limits.span()

@@ -248,6 +248,34 @@ def test_formats(name: str) -> None:
     ).validate(values)
 
 
+def test_draft_2019_refers_to_itself() -> None:
+    schema = {
+        "$schema": "https://json-schema.org/draft/2019-09/schema",
+        "$recursiveAnchor": True,
+        "type": "object",
+        "properties": {"n": {"type": "integer"}, "kids": {"type": "array", "items": {"$recursiveRef": "#"}}},
+        "required": ["n"],
+        "additionalProperties": False,
+    }
+    rows = valid(schema, 100, jsonschema.Draft201909Validator)
+    assert any(row.get("kids") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("date", "^2024-"), ("date", "-02-"), ("email", r"^[a-z]{3,8}@example\.(com|org)$"), ("uri", "^https://"),
+        ("date", r"^1999-0[1-9]-1\d$"), ("ipv4", r"^10\.0\.0\.\d{1,3}$"), ("unheard-of", "^[a-c]{3}$"),
+    ],
+)  # fmt: skip
+def test_a_format_beside_a_pattern(name: str, pattern: str) -> None:
+    schema = {"type": "string", "format": name, "pattern": pattern}
+    checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
+    values = valid(schema)
+    assert all(checker.conforms(value, name) for value in values)
+    assert len(set(values)) > 5
+
+
 def test_texts_and_numbers_are_realistic_by_their_names() -> None:
     names = ["email", "billingCity", "user_first_name", "website", "id", "created_at", "whatever"]
     row = made({"type": "object", "properties": {name: {"type": "string"} for name in names}, "required": names}, 1)[0]
@@ -419,6 +447,10 @@ def test_a_schema_that_contradicts_itself(schema: Any, text: str) -> None:
         (
             {"type": "string", "pattern": "^a(?!b)b$"},
             "schema #/pattern: 200 draws gave no text of 0 characters or more",
+        ),
+        (
+            {"type": "string", "format": "date", "pattern": "^1999-"},
+            "schema #: 200 draws gave no date that fits the pattern '^1999-'; write the whole text as the pattern",
         ),
         ({"minProperties": 3, "propertyNames": {"enum": ["a", "b"]}, "type": "object"}, "names for 2 properties only"),
     ],
