@@ -19,7 +19,7 @@ from mockforge_nb.core.template import Slot
 from mockforge_nb.errors import GeneratorError, MockForgeError, OptionError, nearest
 from mockforge_nb.generators.forms import NoJSONError, to_bytes
 
-from .document import is_schema
+from .document import is_schema, suspect
 from .hints import Typed, is_type, schema_of
 from .makers import (
     MISSING,
@@ -68,7 +68,9 @@ class FakeRows:
             - an Enum class is one of its values;
             - a word of `mockforge_nb.fields`;
             - a JSON Schema, a pydantic model, a dataclass, a TypedDict, a NamedTuple or a type hint is a value that
-              fits it.
+              fits it. A dict that looks like a schema, and is none by its keys, is an error; ``"$schema"`` makes it
+              one. ``examples`` are the texts where a property's name says nothing. OpenAPI's ``nullable`` is no word of
+              JSON Schema, so null is not made of it.
         locale: Faker's locale, or several, of which each message draws one; en_US unless said.
         seed: What settles the values.
         providers: More providers of Faker: classes, modules with a `Provider`, or DynamicProviders.
@@ -93,7 +95,7 @@ class FakeRows:
         name: str = "<faker>",
     ) -> None:
         if not isinstance(seed, int) or isinstance(seed, bool):
-            raise OptionError("seed", seed, "is no whole number")
+            raise OptionError("from_faker(seed=)", seed, "is no whole number")
         self._locales, self._providers = check_locales(locale), check_providers(providers)
         self._seed, self._name = seed, name
         reader = _Reader(name, self._runs())
@@ -174,6 +176,8 @@ class _Reader:
         if isinstance(field, tuple):
             return self._called(field, path)
         if isinstance(field, type) and issubclass(field, Enum):
+            if not len(field):
+                raise OptionError(where(path), field, "is an Enum without members", "give it at least one")
             return self._choice(Choice(tuple(each.value for each in field)), path)
         if is_type(field) or own_schema(field, where(path)) is not None:
             return self._schema(schema_of(field, where(path)), path)
@@ -283,6 +287,10 @@ class _Reader:
         for key in fields:
             if not isinstance(key, str):
                 raise OptionError(where(path), key, "is a key that is no text", f"write {str(key)!r}")
+        wrong = suspect(fields)
+        if wrong is not None:
+            way = f'"$schema" makes a schema of it, and a field that is called so is {{{wrong[0]!r}: fields.const(…)}}'
+            raise OptionError(where(path), *wrong, way)
         binds = [(key, self.read(field, below(path, key), optional=True)) for key, field in fields.items()]
         return dict_of(binds, path)
 

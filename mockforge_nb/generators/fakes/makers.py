@@ -30,6 +30,10 @@ _DRAWS: Final = 1000
 """How often a value is drawn that has not been there yet."""
 
 
+_FAR: Final = 1e307
+"""Where a walk without bounds turns back: beyond are no floats."""
+
+
 class FieldError(Exception):
     """What a field of the user's raised.
 
@@ -200,17 +204,17 @@ def walk_of(word: Walk, path: str) -> Bind:
     """Return a number that goes up and down."""
 
     def bind(run: Run) -> Maker:
-        state: list[float] = run.state(f"{path} walk", lambda: [word.start])
-        low = float("-inf") if word.low is None else word.low
-        high = float("inf") if word.high is None else word.high
+        state: list[float] = run.state(f"{path} walk", lambda: [float(word.start)])
+        low = -_FAR if word.low is None else float(word.low)
+        high = _FAR if word.high is None else float(word.high)
+        digits = word.digits or None  # round() makes an int of a float only so
 
         def walk() -> float:
             value = state[0]
             after = value + run.rng.uniform(-word.step, word.step)
             after = 2 * low - after if after < low else 2 * high - after if after > high else after
             state[0] = min(max(after, low), high)
-            shown = min(max(round(value, word.digits), low), high)
-            return int(shown) if not word.digits and shown == int(shown) else shown
+            return round(value, digits)
 
         return walk
 

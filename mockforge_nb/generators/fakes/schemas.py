@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+from mockforge_nb.generators.forms import to_bytes
+
 from .containers import Modelled
 from .document import TYPES, ContradictionError, Document, Source, escaped
 from .models import Model
@@ -36,6 +38,9 @@ _CHECKED: Final = frozenset({
 
 _TRIALS: Final = 20
 """How many values are made at once of a new schema: what cannot be made shows before anything is served."""
+
+_ENOUGH: Final = 200_000
+"""How many bytes of them are enough: a large value has tried most of its schema."""
 
 Options = list[tuple[Source, ...]]
 
@@ -76,8 +81,11 @@ class Schema:
             GeneratorError: There are values that fit, but they are not found.
         """
         make = self.maker(rng, providers)
+        size = 0
         for _ in range(_TRIALS):
-            make()
+            size += len(to_bytes(make()))
+            if size > _ENOUGH:
+                return
 
 
 class _Builder(Shapes):

@@ -103,7 +103,9 @@ class Shapes(ABC):
                 return encoded
         formed = self._formed(parts, pointer, low, high)
         if formed is None:
-            return self._leaf(pointer, fitting or texts(self._rng, self._providers, low, high, name))
+            examples = [each for part in parts for each in part.schema.get("examples", ()) if isinstance(each, str)]
+            known = [each for each in dict.fromkeys(examples) if self._document.fits(each, parts)]
+            return self._leaf(pointer, fitting or texts(self._rng, self._providers, low, high, name, known))
         make, format_ = formed
         if pattern is None or fitting is None:
             return self._leaf(pointer, make)
@@ -241,9 +243,10 @@ class Shapes(ABC):
             if node is not None:
                 named[name] = node
             elif name in required:
+                others = [each for each in declared if each != name]
                 raise self._contradiction(
                     pointer, name, f"is required, and forbidden by {forbidding}",
-                    f"add it to properties, or take it out of required{nearest(name, declared)}",
+                    f"add it to properties, or take it out of required{nearest(name, others)}",
                 )  # fmt: skip
         needs = {name: others for name, others in needs.items() if name in named}
         for name in [name for name, others in needs.items() if not all(other in named for other in others)]:

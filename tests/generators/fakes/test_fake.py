@@ -176,6 +176,12 @@ def test_walk_goes_by_small_steps_within_its_bounds() -> None:
     assert {type(each) for each in column(fields.walk(5, 3, digits=0))} == {int}
 
 
+def test_a_walk_has_one_type_and_never_runs_out_of_numbers() -> None:
+    assert {type(each) for each in column(fields.walk(0, 1, 0, 1))} == {float}
+    assert len(set(column(fields.walk(0.123, 0.01, 0.123, 0.129, digits=3)))) > 3
+    assert all(abs(each) <= 1e307 for each in column(fields.walk(-1e300, 1e300), 1000))
+
+
 def test_walk_that_is_slower_than_its_digits_still_moves() -> None:
     assert len(set(column(fields.walk(5, 0.001), 20_000))) > 1
 
@@ -320,6 +326,19 @@ def test_another_process_makes_the_same() -> None:
             "schema: 'maybe' is not within a dict or a list, so it cannot be left out; write maybe(…",
         ),
         ({"a": fields.many(fields.choice([fields.unique("wrd")]), 1, 2)}, "field a[*]: 'wrd' is no provider"),
+        ({"a": Enum("Nothing", {})}, "field a: Nothing is an Enum without members; give it at least one"),
+        (
+            {"a": {"type": "text", "minLength": 3}},
+            "field a: 'minLength' is a keyword of JSON Schema, but the whole is read as fields ('text' is no type of "
+            "it); \"$schema\" makes a schema of it, and a field that is called so is {'minLength': fields.const(…)}",
+        ),
+        (
+            {"type": "string", "minLenght": 3},
+            "'minLenght' is no keyword of JSON Schema; did you mean 'minLength'?",
+        ),
+        ({"const": {"a": 1}}, "schema: 'const' is a keyword of JSON Schema"),
+        ({"x": {"not": {}}}, "field x: 'not' is a keyword of JSON Schema"),
+        ({"if": {"type": "string"}, "else": False}, "schema: 'if' is a keyword of JSON Schema"),
         ({"a": complex}, "field a: complex is no type that messages are made of; valid: str, int"),
         ({"a": {"type": "integer", "minimum": 3, "maximum": 1}}, "field a: schema #: {'minimum': 3, 'maximum': 1}"),
     ],
@@ -338,12 +357,12 @@ def test_a_coroutine_function_is_no_field() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"locale": "de_DF"}, "locale: 'de_DF' is no locale of Faker; did you mean 'de_DE'?"),
-        ({"locale": []}, "locale: [] is empty; leave it out for en_US"),
-        ({"locale": ["de_DE", 3]}, "locale: 3 is no name of a locale; such as 'de_DE'"),
-        ({"seed": "x"}, "seed: 'x' is no whole number"),
-        ({"seed": True}, "seed: True is no whole number"),
-        ({"providers": [int]}, "providers: int is no provider of Faker; valid: a BaseProvider subclass"),
+        ({"locale": "de_DF"}, "from_faker(locale=): 'de_DF' is no locale of Faker; did you mean 'de_DE'?"),
+        ({"locale": []}, "from_faker(locale=): [] is empty; leave it out for en_US"),
+        ({"locale": ["de_DE", 3]}, "from_faker(locale=): 3 is no name of a locale; such as 'de_DE'"),
+        ({"seed": "x"}, "from_faker(seed=): 'x' is no whole number"),
+        ({"seed": True}, "from_faker(seed=): True is no whole number"),
+        ({"providers": [int]}, "from_faker(providers=): int is no provider of Faker; valid: a BaseProvider subclass"),
         ({"providers": Desk}, "is no list; its entries: a BaseProvider subclass"),
     ],
 )
