@@ -100,9 +100,10 @@ def suspect(fields: Mapping[Any, Any]) -> tuple[str, str] | None:
         why = f" ({kind!r} is no type of it{nearest(kind, TYPES)})" if named else ""
         return telling, f"is a keyword of JSON Schema, but the whole is read as fields{why}"
     if "type" in fields and _is_type(fields["type"]):
+        # Of the types only "boolean" is a provider of Faker too, so beside it a field may well be called `item`.
+        words = sorted(word for word in KEYWORDS if fields["type"] != "boolean" or word.lower() != word)
         for key in fields:
-            words = [word for word in KEYWORDS if word.lower() != word]
-            close = difflib.get_close_matches(str(key), sorted(words), n=1, cutoff=0.8)
+            close = difflib.get_close_matches(str(key), words, n=1, cutoff=0.8)
             if close and not _is_keyword(key):
                 return str(key), f"is no keyword of JSON Schema; did you mean {close[0]!r}?"
     return None

@@ -157,7 +157,7 @@ class _Reader:
         if isinstance(field, (Word, dict, list)):
             # Of these only the kind is named: what contains itself cannot be shown.
             if any(each is field for each in self._around):
-                raise OptionError(where(path), type(field), "contains itself", "a message ends")
+                raise OptionError(where(path), type(field), "contains itself", "a message has to end")
             if len(self._around) >= _DEPTH:
                 raise OptionError(where(path), type(field), f"is nested more than {_DEPTH} levels deep", "flatten it")
             self._around.append(field)

@@ -63,7 +63,7 @@ class Model:
 
     def why(self, values: Sequence[Any]) -> str:
         """Return why it takes none of these values: by the field that is wrong most often."""
-        reasons = Counter(reason for value in values for reason in self._reasons(value))
+        reasons = Counter(reason for value in values for reason in sorted(self._reasons(value), key=str))
         (path, problem), _ = reasons.most_common(1)[0]
         field = ".".join(map(str, path))
         place = f"field {field}: " if field else ""

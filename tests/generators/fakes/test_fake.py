@@ -336,6 +336,7 @@ def test_another_process_makes_the_same() -> None:
             {"type": "string", "minLenght": 3},
             "'minLenght' is no keyword of JSON Schema; did you mean 'minLength'?",
         ),
+        ({"type": "integer", "maximun": 5}, "'maximun' is no keyword of JSON Schema; did you mean 'maximum'?"),
         ({"const": {"a": 1}}, "schema: 'const' is a keyword of JSON Schema"),
         ({"x": {"not": {}}}, "field x: 'not' is a keyword of JSON Schema"),
         ({"if": {"type": "string"}, "else": False}, "schema: 'if' is a keyword of JSON Schema"),
@@ -415,7 +416,7 @@ def test_an_error_of_a_function_that_fails_by_chance() -> None:
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda inner: {"a": inner}, "schema: dict contains itself; a message ends"),
+        (lambda inner: {"a": inner}, "schema: dict contains itself; a message has to end"),
         (lambda inner: {"a": [inner]}, "field a[0].b: "),
         (lambda inner: ["word", fields.maybe(inner)], "contains itself"),
     ],
@@ -426,7 +427,7 @@ def test_a_schema_that_contains_itself(make: Any, text: str) -> None:
     schema = make(inner)
     if text.startswith("schema"):
         schema["a"] = schema
-        text = "field a: dict contains itself; a message ends"
+        text = "field a: dict contains itself; a message has to end"
     assert text in error_of(schema)
 
 
