@@ -24,6 +24,8 @@ from typing import Any
 from .errors import OptionError
 from .generators.fakes.words import Choice, Const, Counter, Many, Maybe, Recurring, Unique, Walk
 
+_HUGE = 1e300
+
 __all__ = ["choice", "const", "counter", "many", "maybe", "recurring", "unique", "walk"]
 
 
@@ -59,6 +61,8 @@ def choice(values: Iterable[Any] | Mapping[Any, float], *, weights: Iterable[flo
         raise OptionError("choice()", values, "is empty", "give at least one value")
     if weights is None:
         return Choice(chosen)
+    if isinstance(weights, (str, bytes)) or not isinstance(weights, Iterable):
+        raise OptionError("choice(weights=)", weights, "is no list of numbers", f"one for each of the {len(chosen)}")
     numbers = tuple(weights)
     for number in numbers:
         if not _is_number(number) or number < 0:
@@ -137,11 +141,11 @@ def walk(
     """Say that a field is a number that goes up and down from message to message: a price, a temperature.
 
     Args:
-        start: The first.
+        start: The first, before it is rounded.
         step: By how much at most the next one differs.
         low: The least; a step that would go below it turns back.
         high: The greatest.
-        digits: How many digits after the point it has, 0 to 15.
+        digits: How many digits after the point it has, 0 to 15; `low` and `high` have no more. With 0 it is an int.
 
     Raises:
         OptionError: A number is none, or they contradict each other.
@@ -150,10 +154,17 @@ def walk(
     for name, value in {"start": start, "step": step, **bounds}.items():
         if not _is_number(value):
             raise OptionError(f"walk({name}=)", value, "is no number")
+        if abs(value) > _HUGE:
+            raise OptionError(f"walk({name}=)", value, "is too great", f"the limit is {_HUGE:g}")
     if step < 0:
         raise OptionError("walk(step=)", step, "is less than 0", "it goes both ways anyway")
     if not _is_whole(digits) or not 0 <= digits <= 15:
         raise OptionError("walk(digits=)", digits, "is no whole number from 0 to 15")
+    for name, value in bounds.items():
+        if round(value, digits) != value:
+            needed = next((each for each in range(digits, 16) if round(value, each) == value), None)
+            way = "round it" if needed is None else f"write digits={needed}"
+            raise OptionError(f"walk({name}=)", value, f"has more digits than digits={digits}", way)
     if low is not None and high is not None and low >= high:
         raise OptionError("walk()", (low, high), "has no room", "low is less than high")
     if (low is not None and start < low) or (high is not None and start > high):

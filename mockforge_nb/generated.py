@@ -58,9 +58,10 @@ class Generated:
             schema: A dict, nested at will, of fields: the name of a provider (``"email"``); one with its arguments
                 (``("pyint", {"max_value": 9})``); a list, ``["word", "word"]``, or with a range of lengths ``["word",
                 (1, 5)]``; a text with ``{{…}}``, which is a template that is expanded when the message is sent; a
-                number, True, False or None as it stands; a function, which may take the Faker generator; a word of
-                `mockforge_nb.fields` (``fields.choice(["buy", "sell"])``, ``fields.const("trade")``). Or a pydantic
-                model, a dataclass, a TypedDict, or a JSON Schema, of which each message is a valid value.
+                number, True, False or None as it stands; a function, which may take the Faker generator, and is called
+                once before the first message, to try it; a word of `mockforge_nb.fields` (``fields.choice(["buy",
+                "sell"])``, ``fields.const("trade")``). Or a pydantic model, a dataclass, a TypedDict, or a JSON
+                Schema, of which each message is a valid value: a model is asked itself.
             n: How many messages; None: without end, made while they are played.
             rate: Messages a second; all are due at once unless given.
             locale: Faker's, such as ``"de_DE"``, or a list, of which each message draws one.

@@ -47,6 +47,16 @@ def test_the_module_shows_its_words_only() -> None:
         (lambda: fields.walk(digits=-1), "walk(digits=): -1 is no whole number from 0 to 15"),
         (lambda: fields.walk(5, low=5, high=5), "walk(): (5, 5) has no room; low is less than high"),
         (lambda: fields.walk(0, low=1), "walk(start=): 0 is not within low=1 and high=None"),
+        (lambda: fields.choice(["a"], weights=3), "choice(weights=): 3 is no list of numbers; one for each of the 1"),  # type: ignore[arg-type]
+        (
+            lambda: fields.walk(0.123, 0.01, 0.123, 0.129),
+            "0.123 has more digits than digits=2; write digits=3",
+        ),
+        (
+            lambda: fields.walk(0.5, high=1 / 3 + 1),
+            "walk(high=): 1.3333333333333333 has more digits than digits=2; round it",
+        ),
+        (lambda: fields.walk(1e308, 1e308), "walk(start=): 1e+308 is too great; the limit is 1e+300"),
         (lambda: fields.counter(1.5), "counter(start=): 1.5 is no whole number"),  # type: ignore[arg-type]
     ],
 )

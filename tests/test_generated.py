@@ -144,6 +144,19 @@ def test_values_that_run_out_are_no_half_script() -> None:
         Script.from_faker({"coin": fields.unique(fields.choice(["heads", "tails"]))}, n=3, seed=1)
 
 
+@pytest.mark.parametrize(
+    ("shape", "problem"),
+    [
+        (lambda made: {"a": [1, {"b": made}]}, r"message 2 has no JSON form: field a\[1\]\.b is an object"),
+        (lambda made: made, "message 2 has no JSON form: an object"),
+    ],
+)
+def test_what_has_no_json_form_later_is_told_with_its_place(shape: Any, problem: str) -> None:
+    left = iter([0, 1, 2, object()])  # the first is for the trial at the call
+    with pytest.raises(GeneratorError, match=problem):
+        Script.from_faker(shape(lambda: next(left)), seed=1)
+
+
 # Like
 
 

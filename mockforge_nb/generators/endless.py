@@ -78,7 +78,9 @@ class Endless:
                 text = type(value) is str
                 data = value.encode() if text else written(value)
             except (NoJSONError, UnicodeEncodeError) as error:
-                raise GeneratorError(f"{self.name}: message {number} has no JSON form: {error}") from error
+                place = _place(value)
+                what = f"field {place} is {error}" if place else str(error)
+                raise GeneratorError(f"{self.name}: message {number} has no JSON form: {what}") from error
             yield ms * self.scale, data, "text" if text else "json"
 
     def payloads(self, connection: Connected | None = None) -> Iterator[tuple[float, Payload]]:
@@ -209,6 +211,18 @@ def written(value: Any) -> bytes:
         if _slotted(value):
             raise NoJSONError("beside a template it has half a character, or a number beyond 64 bits") from None
         return to_bytes(value)
+
+
+def _place(value: Any, path: str = "", around: tuple[int, ...] = ()) -> str:
+    """Return the path of the innermost part of a message that has no JSON form; empty: it is the message itself."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    for key, each in parts if id(value) not in around else ():
+        try:
+            to_bytes(each)
+        except NoJSONError:
+            inner = f"{path}.{key}" if path and isinstance(value, dict) else str(key)
+            return _place(each, inner if isinstance(value, dict) else f"{path}[{key}]", (*around, id(value)))
+    return path
 
 
 def _slotted(value: Any) -> bool:

@@ -7,11 +7,12 @@ keywords.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-from mockforge_nb.errors import OptionError
+from mockforge_nb.errors import OptionError, nearest
 
 TYPES: Final = ("null", "boolean", "integer", "number", "string", "array", "object")
 WITH_SCHEMAS: Final = frozenset(["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"])
@@ -22,7 +23,8 @@ WITH_SCHEMA: Final = frozenset({
     "contains", "not", "if", "then", "else",
 })  # fmt: skip
 _OTHERS: Final = frozenset({
-    "$schema", "$id", "$anchor", "$ref", "$dynamicRef", "$dynamicAnchor", "$comment", "$vocabulary", "type", "enum",
+    "$schema", "$id", "$anchor", "$ref", "$dynamicRef", "$dynamicAnchor", "$comment", "$vocabulary",
+    "$recursiveRef", "$recursiveAnchor", "type", "enum",
     "const", "title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly", "format",
     "contentEncoding", "contentMediaType", "contentSchema", "minimum", "maximum", "exclusiveMinimum",
     "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern", "minItems", "maxItems", "uniqueItems",
@@ -30,6 +32,10 @@ _OTHERS: Final = frozenset({
     "discriminator", "nullable",
 })  # fmt: skip
 KEYWORDS: Final = WITH_SCHEMAS | WITH_LISTS | WITH_SCHEMA | _OTHERS
+
+
+_REFS: Final = ("$ref", "$dynamicRef", "$recursiveRef")
+"""Keywords that refer to a schema; within one document the dynamic ones refer to what they say."""
 
 
 class Source(NamedTuple):
@@ -68,6 +74,57 @@ def is_schema(value: Mapping[Any, Any]) -> bool:
     return isinstance(value.get("enum"), list)
 
 
+_NUMBERS: Final = frozenset({
+    "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains",
+    "multipleOf", "exclusiveMinimum", "exclusiveMaximum",
+})  # fmt: skip
+_SPOKEN: Final = frozenset({"not", "if", "then", "else"})
+
+
+def suspect(fields: Mapping[Any, Any]) -> tuple[str, str] | None:
+    """Find what makes a dict of fields look like a JSON Schema that is none, for a keyword that is wrong or missing.
+
+    Args:
+        fields: What is no schema by `is_schema`.
+
+    Returns:
+        A key and what is wrong with it; None: nobody meant a schema.
+    """
+    telling = next((key for key, value in fields.items() if _telling(key, value)), None)
+    alone = "const" in fields and all(map(_is_keyword, fields))
+    if telling is None and alone and (fields["const"] is None or isinstance(fields["const"], (dict, list, int, float))):
+        telling = "const"
+    if telling is not None:
+        kind = fields.get("type")
+        named = isinstance(kind, str) and kind not in TYPES
+        why = f" ({kind!r} is no type of it{nearest(kind, TYPES)})" if named else ""
+        return telling, f"is a keyword of JSON Schema, but the whole is read as fields{why}"
+    if "type" in fields and _is_type(fields["type"]):
+        # Of the types only "boolean" is a provider of Faker too, so beside it a field may well be called `item`.
+        words = sorted(word for word in KEYWORDS if fields["type"] != "boolean" or word.lower() != word)
+        for key in fields:
+            close = difflib.get_close_matches(str(key), words, n=1, cutoff=0.8)
+            if close and not _is_keyword(key):
+                return str(key), f"is no keyword of JSON Schema; did you mean {close[0]!r}?"
+    return None
+
+
+def _telling(key: Any, value: Any) -> bool:
+    """Return whether a keyword that no field would have as its name has such a value as schemas give it."""
+    if key in _NUMBERS:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if key == "uniqueItems":
+        return isinstance(value, bool)
+    if key == "$ref":
+        return isinstance(value, str) and "/" in value
+    if key in WITH_LISTS:
+        return isinstance(value, list) and bool(value) and all(map(_like_schema, value))
+    if key in ("patternProperties", "$defs", "dependentSchemas"):
+        return isinstance(value, dict)
+    named = key in _SPOKEN or (key in WITH_SCHEMA and key.lower() != key)
+    return named and _like_schema(value)
+
+
 def _is_type(kind: Any) -> bool:
     kinds = kind if isinstance(kind, list) and kind else [kind]
     return all(isinstance(each, str) and each in TYPES for each in kinds)
@@ -90,7 +147,7 @@ class Document:
     """A whole JSON Schema, checked.
 
     Args:
-        schema: The schema: draft 2020-12, or draft-07.
+        schema: The schema: draft 2020-12, 2019-09 or draft-07.
         where: What errors call it, before the pointer.
 
     Attributes:
@@ -135,7 +192,7 @@ class Document:
             found[source.pointer] = source
             if not isinstance(source.schema, dict):
                 continue
-            for keyword in ("$ref", "$dynamicRef"):
+            for keyword in _REFS:
                 if keyword in source.schema:
                     waiting.append(self._resolve(source.schema[keyword], source.pointer))
             waiting += [
@@ -209,7 +266,7 @@ class Document:
         if not isinstance(source.schema, dict) or source.pointer in done:
             return
         above = (*above, source.pointer)
-        for keyword in ("$ref", "$dynamicRef"):
+        for keyword in _REFS:
             if keyword in source.schema:
                 ref = source.schema[keyword]
                 target = self._resolve(ref, source.pointer)

@@ -10,33 +10,43 @@ import copy
 import inspect
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from itertools import accumulate, count
+from typing import TYPE_CHECKING, Any, Final
 
 from mockforge_nb.core.template import Slot
-from mockforge_nb.errors import GeneratorError, OptionError, nearest
+from mockforge_nb.errors import GeneratorError, MockForgeError, OptionError, nearest
 from mockforge_nb.generators.forms import NoJSONError, to_bytes
 
-from .document import is_schema
-from .hints import is_type, own_schema, schema_of
+from .document import is_schema, suspect
+from .hints import Typed, is_type, schema_of
+from .makers import (
+    MISSING,
+    Bind,
+    FieldError,
+    Run,
+    below,
+    counter_of,
+    dict_of,
+    list_of,
+    many_of,
+    recurring_of,
+    unique_of,
+    walk_of,
+    where,
+)  # fmt: skip
+from .models import own_schema
 from .providers import check_locales, check_providers, make_generator, provider_names
 from .schemas import Schema
-from .values import Maker, Providers
+from .values import Maker
 from .words import Choice, Const, Counter, Many, Maybe, Recurring, Unique, Walk, Word
 
 if TYPE_CHECKING:
-    from faker import Generator
+    pass
 
-T = TypeVar("T")
-
-_MISSING: Final = object()
-"""What a field is that is left out."""
-
-_DRAWS: Final = 1000
-"""How often a value is drawn that has not been there yet."""
+_DEPTH: Final = 100
+"""How many fields there may be within each other."""
 
 
 class FakeRows:
@@ -52,11 +62,15 @@ class FakeRows:
             - a text with ``{{`` or ``{%`` is a template, which is left as it is for when the message is sent. Faker's
               own formats are no exception: ``{{faker "first_name"}}`` is how a template asks Faker;
             - a number, a bool or None is that constant, and so is an instant, a Decimal or a UUID;
-            - a function is called for each message, with the generator of Faker if it takes an argument;
+            - a function is called for each message, with the generator of Faker if it takes an argument. It is called
+              once before, as all is tried at the call, and again from the first message on whenever the messages begin
+              anew: a function that counts begins with 2, `fields.counter` with 1;
             - an Enum class is one of its values;
             - a word of `mockforge_nb.fields`;
             - a JSON Schema, a pydantic model, a dataclass, a TypedDict, a NamedTuple or a type hint is a value that
-              fits it.
+              fits it. A dict that looks like a schema, and is none by its keys, is an error; ``"$schema"`` makes it
+              one. ``examples`` are the texts where a property's name says nothing. OpenAPI's ``nullable`` is no word of
+              JSON Schema, so null is not made of it.
         locale: Faker's locale, or several, of which each message draws one; en_US unless said.
         seed: What settles the values.
         providers: More providers of Faker: classes, modules with a `Provider`, or DynamicProviders.
@@ -81,7 +95,7 @@ class FakeRows:
         name: str = "<faker>",
     ) -> None:
         if not isinstance(seed, int) or isinstance(seed, bool):
-            raise OptionError("seed", seed, "is no whole number")
+            raise OptionError("from_faker(seed=)", seed, "is no whole number")
         self._locales, self._providers = check_locales(locale), check_providers(providers)
         self._seed, self._name = seed, name
         reader = _Reader(name, self._runs())
@@ -96,51 +110,33 @@ class FakeRows:
         """Return the messages from the first on.
 
         Raises:
-            GeneratorError: A field has no value any more.
+            GeneratorError: A field has no value any more, or raised; the message's number is from 0 on.
         """
         runs = self._runs()
         makers = [self._bind(run) for run in runs]
-        if len(makers) == 1:
-            make = makers[0]
-            while True:
-                yield make()
-        choice = runs[0].rng.choice
-        while True:
-            yield choice(makers)()
+        draw = runs[0].rng.choice
+        make = makers[0] if len(makers) == 1 else lambda: draw(makers)()
+        for number in count():
+            try:
+                row = make()
+            except GeneratorError:
+                raise
+            except FieldError as failed:
+                raise self._failed(number, failed.path, failed.error) from failed.error
+            except Exception as error:
+                raise self._failed(number, "", error) from error
+            yield row
 
-    def _runs(self) -> list[_Run]:
+    def _failed(self, number: int, path: str, error: Exception) -> GeneratorError:
+        place = f"message {number}" + (f", field {path}" if path else "")
+        return GeneratorError(f"{self._name}: {place}: raises {type(error).__name__}: {error}; see the traceback above")
+
+    def _runs(self) -> list[Run]:
         """Return what one iteration draws from, for each locale."""
         rng = random.Random(self._seed)
         states: dict[str, Any] = {}
         generators = [(locale, make_generator(locale, self._providers, rng)) for locale in self._locales]
-        return [_Run(locale, rng, each, provider_names(each), states) for locale, each in generators]
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """What one iteration draws from, in one locale.
-
-    Attributes:
-        locale: The locale.
-        rng: The random numbers, those of `generator` and of the other locales too.
-        generator: Faker's.
-        providers: Its providers' methods.
-        states: What fields remember, by their paths; all locales share it.
-    """
-
-    locale: str
-    rng: random.Random
-    generator: Generator
-    providers: Providers
-    states: dict[str, Any]
-
-    def state(self, path: str, make: Callable[[], T]) -> T:
-        found: T = self.states.setdefault(path, make())
-        return found
-
-
-Bind: TypeAlias = Callable[[_Run], Maker]
-"""A field that was read: given a run it returns what makes its values."""
+        return [Run(locale, rng, each, provider_names(each), states) for locale, each in generators]
 
 
 class _Reader:
@@ -151,18 +147,24 @@ class _Reader:
         trial: What every field is tried with.
     """
 
-    def __init__(self, name: str, trial: list[_Run]) -> None:
+    def __init__(self, name: str, trial: list[Run]) -> None:
         self._name, self._trial = name, trial
+        self._around: list[Any] = []
         self.templates: dict[str, str] = {}
 
     def read(self, field: Any, path: str, *, optional: bool = False) -> Bind:
         """Read a field; `optional` where it may be left out."""
-        if isinstance(field, Word):
-            return self._word(field, path, optional)
-        if isinstance(field, dict):
-            return self._schema(field, path) if is_schema(field) else self._dict(field, path)
-        if isinstance(field, list):
-            return self._list(field, path)
+        if isinstance(field, (Word, dict, list)):
+            # Of these only the kind is named: what contains itself cannot be shown.
+            if any(each is field for each in self._around):
+                raise OptionError(where(path), type(field), "contains itself", "a message has to end")
+            if len(self._around) >= _DEPTH:
+                raise OptionError(where(path), type(field), f"is nested more than {_DEPTH} levels deep", "flatten it")
+            self._around.append(field)
+            try:
+                return self._nested(field, path, optional)
+            finally:
+                self._around.pop()
         if isinstance(field, Enum) or field is None or isinstance(field, (bool, int, float)):
             return self._constant(field, path)
         if isinstance(field, str):
@@ -174,43 +176,45 @@ class _Reader:
         if isinstance(field, tuple):
             return self._called(field, path)
         if isinstance(field, type) and issubclass(field, Enum):
+            if not len(field):
+                raise OptionError(where(path), field, "is an Enum without members", "give it at least one")
             return self._choice(Choice(tuple(each.value for each in field)), path)
-        own = own_schema(field, self._where(path))
-        if own is not None or is_type(field):
-            return self._schema(schema_of(field, self._where(path)) if own is None else own, path)
+        if is_type(field) or own_schema(field, where(path)) is not None:
+            return self._schema(schema_of(field, where(path)), path)
         if callable(field):
             return self._function(field, path)
         return self._constant(field, path)
 
-    @staticmethod
-    def _where(path: str) -> str:
-        return f"field {path}" if path else "schema"
+    def _nested(self, field: Word | dict[Any, Any] | list[Any], path: str, optional: bool) -> Bind:
+        if isinstance(field, dict):
+            return self._schema(Typed(field, {}), path) if is_schema(field) else self._dict(field, path)
+        return self._list(field, path) if isinstance(field, list) else self._word(field, path, optional)
 
     def _tried(self, bind: Bind, path: str, field: object) -> Bind:
-        """Return a field after it was tried in every locale."""
-        for run in self._trial:
+        """Return a field after it was tried: a provider in every locale, a function of the user's only once."""
+        for run in self._trial[:1] if callable(field) else self._trial:
             try:
                 value = bind(run)()
             except Exception as error:
                 problem = f"raises {type(error).__name__}: {error}"
-                raise OptionError(self._where(path), field, problem, "see the traceback above") from error
+                raise OptionError(where(path), field, problem, "see the traceback above") from error
             try:
                 to_bytes(value)
             except NoJSONError as error:
                 way = "use another provider, or a function that makes a text of it"
-                raise OptionError(self._where(path), field, f"makes {error}, which has no JSON form", way) from None
+                raise OptionError(where(path), field, f"makes {error}, which has no JSON form", way) from None
         return bind
 
     # Plain fields.
 
     def _constant(self, value: Any, path: str) -> Bind:
         if isinstance(value, float) and value - value != 0:
-            raise OptionError(self._where(path), value, "has no JSON form", "use None")
+            raise OptionError(where(path), value, "has no JSON form", "use None")
         try:
             to_bytes(value)
         except NoJSONError as error:
             way = "a field is a provider's name, a function, a dict, a list, a constant, a type or one of `fields`"
-            raise OptionError(self._where(path), value, f"is {error}, which has no JSON form", way) from None
+            raise OptionError(where(path), _shown(value), f"is {error}, which has no JSON form", way) from None
         value = copy.deepcopy(value)
         if isinstance(value, (dict, list, tuple)):
             return lambda run: lambda: copy.deepcopy(value)  # a message is its owner's
@@ -220,7 +224,7 @@ class _Reader:
         for run in self._trial:
             if name not in run.providers:
                 problem = f"is no provider of Faker for {run.locale}{nearest(name, run.providers)}"
-                raise OptionError(self._where(path), name, problem, f"a constant text is fields.const({name!r})")
+                raise OptionError(where(path), name, problem, f"a constant text is fields.const({name!r})")
             try:
                 signature = inspect.signature(run.providers[name])
                 signature.bind(*args, **kwargs)
@@ -228,7 +232,7 @@ class _Reader:
                 unknown = next((key for key in kwargs if key not in signature.parameters), "")
                 problem = f"cannot be called with that: {error}{nearest(unknown, signature.parameters)}"
                 raise OptionError(
-                    self._where(path), (name, kwargs or list(args)), problem, f"it is {name}{_short(signature)}"
+                    where(path), (name, kwargs or list(args)), problem, f"it is {name}{_short(signature)}"
                 ) from None
         if not args and not kwargs:
             return self._tried(lambda run: run.providers[name], path, name)
@@ -244,11 +248,11 @@ class _Reader:
             case (str(name),):
                 return self._provider(name, (), {}, path)
         way = 'write ("pyint", {"max_value": 9}), or ("pyint", [0, 9]); a list of fields is a list'
-        raise OptionError(self._where(path), field, "is no provider with its arguments", way)
+        raise OptionError(where(path), field, "is no provider with its arguments", way)
 
     def _function(self, function: Callable[..., Any], path: str) -> Bind:
         if inspect.iscoroutinefunction(function):
-            raise OptionError(self._where(path), function, "is a coroutine function", "use a plain one")
+            raise OptionError(where(path), function, "is a coroutine function", "use a plain one")
         try:
             parameters = list(inspect.signature(function).parameters.values())
         except ValueError:  # a built-in that does not tell
@@ -257,15 +261,24 @@ class _Reader:
         if len(needed) > 1 or (needed and needed[0].kind is inspect.Parameter.KEYWORD_ONLY):
             names = ", ".join(p.name for p in needed)
             problem = f"needs the arguments {names}"
-            raise OptionError(self._where(path), function, problem, "it gets none, or one: the generator of Faker")
+            raise OptionError(where(path), function, problem, "it gets none, or one: the generator of Faker")
         if not needed:
             return self._tried(lambda run: function, path, function)
         return self._tried(lambda run: partial(function, run.generator), path, function)
 
-    def _schema(self, schema: dict[str, Any], path: str) -> Bind:
-        read = Schema(copy.deepcopy(schema), f"field {path}: schema" if path else "schema")
-        for run in self._trial:
-            read.check(run.rng, run.providers)
+    def _schema(self, typed: Typed, path: str) -> Bind:
+        place = f"field {path}: schema" if path else "schema"
+        try:
+            read = Schema(copy.deepcopy(typed.schema), place, typed.models)
+            for run in self._trial:
+                read.check(run.rng, run.providers)
+        except RecursionError:
+            way = "say by $ref what contains itself"
+            raise OptionError(place, dict, "contains itself as it stands, or is nested too deeply", way) from None
+        except MockForgeError:
+            raise
+        except Exception as error:  # a model's own validator
+            raise GeneratorError(f"{place} raises {type(error).__name__}: {error}; see the traceback above") from error
         return lambda run: read.maker(run.rng, run.providers)
 
     # Fields of fields.
@@ -273,34 +286,22 @@ class _Reader:
     def _dict(self, fields: dict[Any, Any], path: str) -> Bind:
         for key in fields:
             if not isinstance(key, str):
-                raise OptionError(self._where(path), key, "is a key that is no text", f"write {str(key)!r}")
-        binds = [
-            (key, self.read(field, f"{path}.{key}" if path else key, optional=True)) for key, field in fields.items()
-        ]
-        sparse = any(map(_may_lack, fields.values()))
-
-        def bind(run: _Run) -> Maker:
-            makers = tuple((key, each(run)) for key, each in binds)
-            if not sparse:
-                return lambda: {key: make() for key, make in makers}
-            return lambda: {key: value for key, make in makers if (value := make()) is not _MISSING}
-
-        return bind
+                raise OptionError(where(path), key, "is a key that is no text", f"write {str(key)!r}")
+        wrong = suspect(fields)
+        if wrong is not None:
+            way = f'"$schema" makes a schema of it, and a field that is called so is {{{wrong[0]!r}: fields.const(…)}}'
+            raise OptionError(where(path), *wrong, way)
+        binds = [(key, self.read(field, below(path, key), optional=True)) for key, field in fields.items()]
+        return dict_of(binds, path)
 
     def _list(self, fields: list[Any], path: str) -> Bind:
         if len(fields) == 2 and isinstance(fields[1], tuple) and all(type(each) is int for each in fields[1]):
             lengths = fields[1]
             if len(lengths) != 2 or not 0 <= lengths[0] <= lengths[1]:
                 problem = "is no range of lengths"
-                raise OptionError(self._where(path), lengths, problem, 'such as ["word", (1, 5)]: one to five words')
-            return self._many(Many(fields[0], *lengths), path)
-        binds = [self.read(field, f"{path}[{i}]", optional=True) for i, field in enumerate(fields)]
-
-        def bind(run: _Run) -> Maker:
-            makers = tuple(each(run) for each in binds)
-            return lambda: [value for make in makers if (value := make()) is not _MISSING]
-
-        return bind
+                raise OptionError(where(path), lengths, problem, 'such as ["word", (1, 5)]: one to five words')
+            return self._word(Many(fields[0], *lengths), path, optional=False)
+        return list_of([self.read(field, f"{path}[{i}]", optional=True) for i, field in enumerate(fields)], path)
 
     # Words.
 
@@ -313,15 +314,15 @@ class _Reader:
             case Maybe():
                 return self._maybe(word, path, optional)
             case Unique(field):
-                return self._unique(self.read(field, path), path)
-            case Many():
-                return self._many(word, path)
+                return unique_of(self.read(field, path), path, self._name)
+            case Many(field):
+                return many_of(self.read(field, f"{path}[*]", optional=True), word, path)
             case Recurring(field, size):
-                return self._recurring(self.read(field, path), size, path)
+                return recurring_of(self.read(field, path), size, path)
             case Walk():
-                return lambda run: _walking(word, run, path)
+                return walk_of(word, path)
             case Counter():
-                return lambda run: _counting(word, run, path)
+                return counter_of(word, path)
 
     def _choice(self, word: Choice, path: str) -> Bind:
         binds = [
@@ -329,7 +330,7 @@ class _Reader:
         ]
         total = list(accumulate(word.weights)) if word.weights is not None else None
 
-        def bind(run: _Run) -> Maker:
+        def bind(run: Run) -> Maker:
             makers = [each(run) for each in binds]
             if total is None:
                 return lambda: run.rng.choice(makers)()
@@ -340,90 +341,24 @@ class _Reader:
     def _maybe(self, word: Maybe, path: str, optional: bool) -> Bind:
         if not word.null and not optional:
             problem = "is not within a dict or a list, so it cannot be left out"
-            raise OptionError(self._where(path), "maybe", problem, "write maybe(…, null=True)")
+            raise OptionError(where(path), "maybe", problem, "write maybe(…, null=True)")
         inner = self.read(word.field, path, optional=optional)
-        other = None if word.null else _MISSING
+        other = None if word.null else MISSING
 
-        def bind(run: _Run) -> Maker:
+        def bind(run: Run) -> Maker:
             make, chance, probability = inner(run), run.rng.random, word.probability
             return lambda: make() if chance() < probability else other
 
         return bind
 
-    def _many(self, word: Many, path: str) -> Bind:
-        inner = self.read(word.field, f"{path}[*]", optional=True)
 
-        def bind(run: _Run) -> Maker:
-            make, length = inner(run), partial(run.rng.randint, word.low, word.high)
-            return lambda: [value for _ in range(length()) if (value := make()) is not _MISSING]
-
-        return bind
-
-    def _unique(self, inner: Bind, path: str) -> Bind:
-        def bind(run: _Run) -> Maker:
-            make = inner(run)
-            seen: set[bytes] = run.state(f"{path} unique", set)
-
-            def unique() -> Any:
-                for _ in range(_DRAWS):
-                    value = make()
-                    key = to_bytes(value)
-                    if key not in seen:
-                        seen.add(key)
-                        return value
-                raise GeneratorError(
-                    f"{self._name}: {self._where(path)}: {_DRAWS} draws gave no value that was not there before; it "
-                    f"has had {len(seen)} different ones: make fewer messages, or give it more values"
-                )
-
-            return unique
-
-        return bind
-
-    def _recurring(self, inner: Bind, size: int, path: str) -> Bind:
-        def bind(run: _Run) -> Maker:
-            make = inner(run)
-            pool: list[Any] = run.state(f"{path} recurring", list)
-
-            def recurring() -> Any:
-                if not pool:
-                    pool.extend([make() for _ in range(size)])
-                value = run.rng.choice(pool)
-                return copy.deepcopy(value) if isinstance(value, (dict, list)) else value
-
-            return recurring
-
-        return bind
-
-
-def _walking(word: Walk, run: _Run, path: str) -> Maker:
-    state: list[float] = run.state(f"{path} walk", lambda: [word.start])
-    low = float("-inf") if word.low is None else word.low
-    high = float("inf") if word.high is None else word.high
-
-    def walk() -> float:
-        value = state[0]
-        after = value + run.rng.uniform(-word.step, word.step)
-        after = 2 * low - after if after < low else 2 * high - after if after > high else after
-        state[0] = min(max(after, low), high)
-        shown = min(max(round(value, word.digits), low), high)
-        return int(shown) if not word.digits and shown == int(shown) else shown
-
-    return walk
-
-
-def _counting(word: Counter, run: _Run, path: str) -> Maker:
-    state: list[int] = run.state(f"{path} counter", lambda: [word.start])
-
-    def count() -> int:
-        state[0] += word.step
-        return state[0] - word.step
-
-    return count
-
-
-def _may_lack(field: object) -> bool:
-    return isinstance(field, Maybe) and (not field.null or _may_lack(field.field))
+def _shown(value: Any) -> Any:
+    """Return a value, or only its type if it is too deep to be shown."""
+    try:
+        repr(value)
+    except RecursionError:
+        return type(value)
+    return value
 
 
 def _short(signature: inspect.Signature) -> str:

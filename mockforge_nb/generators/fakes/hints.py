@@ -1,7 +1,7 @@
 """Python's types as JSON Schema: dataclasses, TypedDicts, NamedTuples, and what stands in their hints.
 
-Models of pydantic say their own schema; neither it nor `annotated_types` is imported for them, their words are known
-by their attributes.
+Models of pydantic say their own schema; `annotated_types` is not imported either, its words are known by their
+attributes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import typing
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from mockforge_nb.errors import OptionError
 
 from .document import escaped
+from .models import Model, own_schema
 
 _PLAIN: Final[dict[Any, dict[str, Any]]] = {
     str: {"type": "string"},
@@ -60,46 +61,20 @@ def is_type(value: object) -> bool:
     return known or typing.get_origin(value) is not None or value is Any
 
 
-def own_schema(value: object, where: str) -> dict[str, Any] | None:
-    """Return the schema that a pydantic model, or a TypeAdapter, says of itself; None: it says none.
+class Typed(NamedTuple):
+    """What a type says of its values.
 
-    Args:
-        value: What may be one.
-        where: What errors call it.
-
-    Raises:
-        OptionError: It is one, and cannot say it.
+    Attributes:
+        schema: Its JSON Schema.
+        models: The models of pydantic within it, by the JSON pointers to their schemas.
     """
-    name = "model_json_schema" if isinstance(value, type) else "json_schema"
-    said = getattr(value, name, None)
-    if said is None or not callable(said):
-        return None
-    try:
-        schema = said()
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise OptionError(where, value, f"has no JSON Schema: {reason}", "leave out what is not data") from error
-    return typing.cast("dict[str, Any]", _numeric(schema)) if isinstance(schema, dict) else None
+
+    schema: dict[str, Any]
+    models: dict[str, Model]
 
 
-def _numeric(value: Any) -> Any:
-    """Return pydantic's schema with its Decimals as numbers.
-
-    It calls one a number or any text, but takes only texts that are numbers. A ``float | str`` is spelt the same.
-    """
-    if isinstance(value, list):
-        return [_numeric(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    options = value.get("anyOf")
-    if isinstance(options, list) and any(isinstance(each, dict) and each.get("type") == "number" for each in options):
-        kept = [each for each in options if not (isinstance(each, dict) and each.get("type") == "string")]
-        value = {**value, "anyOf": kept}
-    return {key: _numeric(each) for key, each in value.items()}
-
-
-def schema_of(hint: Any, where: str) -> dict[str, Any]:
-    """Return the JSON Schema of a type hint.
+def schema_of(hint: Any, where: str) -> Typed:
+    """Return the JSON Schema of a type hint, and of which models it is made.
 
     A NamedTuple is an object of its fields here, and a `Decimal` a text, as it is written to messages.
 
@@ -110,14 +85,20 @@ def schema_of(hint: Any, where: str) -> dict[str, Any]:
     Raises:
         OptionError: It, or a hint within it, has no values with a JSON form.
     """
+    own = own_schema(hint, where)
+    if own is not None:
+        return Typed(own.schema, {"#": own})
     converter = _Converter()
     schema = converter.convert(hint, where)
-    return {**schema, "$defs": converter.definitions} if converter.definitions else schema
+    if converter.definitions:
+        schema = {**schema, "$defs": converter.definitions}
+    return Typed(schema, converter.models)
 
 
 class _Converter:
     def __init__(self) -> None:
         self.definitions: dict[str, Any] = {}
+        self.models: dict[str, Model] = {}
         self._names: dict[type, str] = {}
 
     def convert(self, hint: Any, where: str) -> dict[str, Any]:
@@ -172,7 +153,9 @@ class _Converter:
     def _class(self, cls: type, where: str) -> dict[str, Any]:
         own = own_schema(cls, where)
         if own is not None:
-            return self._named(cls, lambda: self._adopted(own))
+            found = self._named(cls, lambda: self._adopted(own.schema))
+            self.models[found["$ref"]] = own
+            return found
         if issubclass(cls, Enum):
             return {"enum": [each.value for each in cls]}
         if dataclasses.is_dataclass(cls):

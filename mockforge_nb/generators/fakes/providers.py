@@ -41,14 +41,15 @@ def check_locales(locale: str | Iterable[str] | None) -> tuple[str, ...]:
         return (DEFAULT_LOCALE,)
     wanted: list[Any] = [locale] if isinstance(locale, str) or not isinstance(locale, Iterable) else list(locale)
     if not wanted:
-        raise OptionError("locale", locale, "is empty", "leave it out for en_US")
+        raise OptionError("from_faker(locale=)", locale, "is empty", "leave it out for en_US")
     found: list[str] = []
     for each in wanted:
         if not isinstance(each, str):
-            raise OptionError("locale", each, "is no name of a locale", "such as 'de_DE'")
+            raise OptionError("from_faker(locale=)", each, "is no name of a locale", "such as 'de_DE'")
         name = pylocale.normalize(each.replace("-", "_")).split(".")[0]
         if name not in AVAILABLE_LOCALES:
-            raise OptionError("locale", each, f"is no locale of Faker{nearest(name, sorted(AVAILABLE_LOCALES))}")
+            close = nearest(name, sorted(AVAILABLE_LOCALES))
+            raise OptionError("from_faker(locale=)", each, f"is no locale of Faker{close}")
         found.append(name)
     return tuple(found)
 
@@ -63,13 +64,13 @@ def check_providers(providers: object) -> tuple[Any, ...]:
 
     valid = "a BaseProvider subclass, a module with a Provider, or a DynamicProvider"
     if not isinstance(providers, (list, tuple)):
-        raise OptionError("providers", providers, "is no list", f"its entries: {valid}")
+        raise OptionError("from_faker(providers=)", providers, "is no list", f"its entries: {valid}")
     found: list[Any] = []
     for each in providers:
         provider = getattr(each, "Provider", None) if isinstance(each, ModuleType) else each
         is_class = isinstance(provider, type) and issubclass(provider, BaseProvider)
         if not is_class and not isinstance(provider, DynamicProvider):
-            raise OptionError("providers", each, "is no provider of Faker", f"valid: {valid}")
+            raise OptionError("from_faker(providers=)", each, "is no provider of Faker", f"valid: {valid}")
         found.append(provider)
     return tuple(found)
 

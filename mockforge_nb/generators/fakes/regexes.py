@@ -47,6 +47,7 @@ class Texts:
         self._tree = parser.parse(pattern)
         self._low, self._high, self._pattern = low, high, pattern
         least, most = self._tree.getwidth()
+        self._least = least
         self._open = not (len(self._tree) and str(self._tree[-1][0]) == "AT")
         if high is not None and least > high:
             raise ValueError(f"its texts have at least {least} characters")
@@ -61,10 +62,14 @@ class Texts:
             GeneratorError: None was found.
         """
         room = 8 if self._high is None else min(8, self._high)
+        most = self._low + 8 if self._high is None else self._high
         for trial in range(_TRIES):
-            # The first draws repeat a little; if their length does not fit, others repeat less or more.
-            extra = room if trial < 20 else rng.choice((0, 1, 2, room, self._low, self._high or self._low))
-            text = _Draw(rng, extra).sequence(self._tree)
+            # The first draws repeat a little; if their length does not fit, others aim at one that does.
+            if trial < 20 and self._low <= self._least + room:
+                text = _Draw(rng, room).sequence(self._tree)
+            else:
+                spare = rng.randint(max(self._low, self._least), max(most, self._least)) - self._least
+                text = _Draw(rng, room, spare).sequence(self._tree)
             if len(text) < self._low and self._open:
                 text += "".join(rng.choices(_WORD, k=self._low - len(text)))
             fits = len(text) >= self._low and (self._high is None or len(text) <= self._high)
@@ -77,8 +82,16 @@ class Texts:
 
 
 class _Draw:
-    def __init__(self, rng: random.Random, extra: int) -> None:
-        self._rng, self._extra = rng, extra
+    """One text.
+
+    Args:
+        rng: Where it is drawn from.
+        extra: How often at most a part is repeated more than it must be.
+        spare: By how many characters it is to be longer than the shortest text; None: no matter.
+    """
+
+    def __init__(self, rng: random.Random, extra: int, spare: int | None = None) -> None:
+        self._rng, self._extra, self._spare = rng, extra, spare
         self._groups: dict[int, str] = {}
 
     def sequence(self, tree: Any) -> str:
@@ -95,7 +108,9 @@ class _Draw:
             case "IN":
                 return self._rng.choice(_members(value))
             case "BRANCH":
-                return self.sequence(self._rng.choice(value[1]))
+                branch = self._rng.choice(value[1])
+                self._spend(branch.getwidth()[0] - min(each.getwidth()[0] for each in value[1]))
+                return self.sequence(branch)
             case "SUBPATTERN":
                 text = self.sequence(value[-1])
                 if value[0] is not None:
@@ -108,13 +123,27 @@ class _Draw:
                 return self.sequence(yes) if group in self._groups else self.sequence(no or ())
             case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
                 low, high, part = value
-                times = self._rng.randint(low, min(int(high), low + self._extra))
+                times = self._times(low, int(high), part.getwidth()[0])
                 return "".join(self.sequence(part) for _ in range(times))
             case "ATOMIC_GROUP":
                 return self.sequence(value)
             case "AT" | "ASSERT" | "ASSERT_NOT":
                 return ""  # whether it holds shows when the whole text is searched
         raise GeneratorError(f"a pattern with {code} cannot be drawn from; give the texts by enum")
+
+    def _spend(self, characters: int) -> None:
+        if self._spare is not None:
+            self._spare = max(0, self._spare - characters)
+
+    def _times(self, low: int, high: int, width: int) -> int:
+        """Return how often a part is repeated; where there is a length to come to, often as much as it still takes."""
+        if self._spare is None:
+            return self._rng.randint(low, min(high, low + self._extra))
+        # What may be empty is repeated more often than there is room: what is in it takes of it what it will.
+        more = min(high - low, self._spare // width if width else 4 * self._spare)
+        more = more if self._rng.random() < 0.5 else self._rng.randint(0, more)
+        self._spend(more * width)
+        return low + more
 
 
 def _members(parts: list[Any]) -> str:

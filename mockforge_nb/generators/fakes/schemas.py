@@ -1,4 +1,4 @@
-"""Values that fit a JSON Schema, draft 2020-12 or draft-07.
+"""Values that fit a JSON Schema, draft 2020-12, 2019-09 or draft-07.
 
 A schema is made into nodes that draw its values. What its keywords say is brought together first, those of ``$ref``
 and ``allOf`` among them, so that a value is right by construction; a choice (``anyOf``, ``oneOf``, ``if``) is a node
@@ -9,10 +9,15 @@ by the `jsonschema` library and drawn again.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
+from mockforge_nb.generators.forms import to_bytes
+
+from .containers import Modelled
 from .document import TYPES, ContradictionError, Document, Source, escaped
+from .models import Model
 from .nodes import NULL, Branches, Checked, Loop, Never, Node, Picked, settle
 from .shapes import Shapes, first_of
 from .values import Maker, Providers
@@ -21,7 +26,7 @@ _IMPLIED: Final = {
     "object": "properties required additionalProperties patternProperties propertyNames minProperties maxProperties "
     "dependentRequired dependentSchemas dependencies unevaluatedProperties",
     "array": "items prefixItems additionalItems contains minItems maxItems uniqueItems unevaluatedItems",
-    "string": "pattern format minLength maxLength",
+    "string": "pattern format minLength maxLength contentEncoding contentMediaType contentSchema",
     "number": "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf",
 }
 """What a schema without a type is of, by its keywords."""
@@ -34,6 +39,9 @@ _CHECKED: Final = frozenset({
 _TRIALS: Final = 20
 """How many values are made at once of a new schema: what cannot be made shows before anything is served."""
 
+_ENOUGH: Final = 200_000
+"""How many bytes of them are enough: a large value has tried most of its schema."""
+
 Options = list[tuple[Source, ...]]
 
 
@@ -43,13 +51,14 @@ class Schema:
     Args:
         schema: The schema.
         where: What errors call it.
+        models: Models of pydantic that values must fit too, by the pointers to their schemas.
 
     Raises:
         OptionError: It is no sound schema.
     """
 
-    def __init__(self, schema: Any, where: str) -> None:
-        self._document = Document(schema, where)
+    def __init__(self, schema: Any, where: str, models: Mapping[str, Model] = MappingProxyType({})) -> None:
+        self._document, self._models = Document(schema, where), models
 
     def maker(self, rng: random.Random, providers: Providers) -> Maker:
         """Return what draws values.
@@ -61,7 +70,7 @@ class Schema:
         Raises:
             OptionError: The schema contradicts itself.
         """
-        root = _Builder(self._document, rng, providers).build()
+        root = _Builder(self._document, self._models, rng, providers).build()
         return lambda: root.draw(0)
 
     def check(self, rng: random.Random, providers: Providers) -> None:
@@ -72,15 +81,21 @@ class Schema:
             GeneratorError: There are values that fit, but they are not found.
         """
         make = self.maker(rng, providers)
+        size = 0
         for _ in range(_TRIALS):
-            make()
+            size += len(to_bytes(make()))
+            if size > _ENOUGH:
+                return
 
 
 class _Builder(Shapes):
     """Brings the keywords of a schema together, and the nodes of its types into a graph."""
 
-    def __init__(self, document: Document, rng: random.Random, providers: Providers) -> None:
+    def __init__(
+        self, document: Document, models: Mapping[str, Model], rng: random.Random, providers: Providers
+    ) -> None:
         super().__init__(document, rng, providers)
+        self._models = models
         self._known: dict[tuple[Any, ...], Node] = {}
         self._building: dict[tuple[Any, ...], Loop | None] = {}
 
@@ -99,7 +114,13 @@ class _Builder(Shapes):
     # Bringing together.
 
     def _node(self, sources: Sequence[Source], settled: frozenset[str] = frozenset(), name: str = "") -> Node:
-        """Return the node of values that satisfy all sources; `settled` are the choices that were made already."""
+        """Return the node of values that satisfy all sources.
+
+        Args:
+            sources: What holds of the values.
+            settled: The choices that were made already, and the models that will be asked.
+            name: What the property is called.
+        """
         key = (*sorted({source.pointer for source in sources}), settled, name)
         if key in self._known:
             return self._known[key]
@@ -110,7 +131,7 @@ class _Builder(Shapes):
             return loop
         self._building[key] = None
         try:
-            node = self._built(sources, settled, name)
+            node = self._modelled(sources, settled, name) if self._models else self._built(sources, settled, name)
         except ContradictionError:
             loop = self._building.pop(key)
             if loop is not None:
@@ -149,6 +170,14 @@ class _Builder(Shapes):
         held = tuple(sources)
         place = self._document.place(node.pointer)
         return self._add(Checked(node.pointer, node, lambda value: self._document.fits(value, held), place))
+
+    def _modelled(self, sources: Sequence[Source], settled: frozenset[str], name: str) -> Node:
+        """Return the node of values that the models of these sources take too."""
+        pointers = {part.pointer for part in self._document.gather(sources)} & self._models.keys() - settled
+        node = self._built(sources, settled | pointers, name)
+        for pointer in sorted(pointers):
+            node = self._add(Modelled(node.pointer, node, self._models[pointer], self._document.place(pointer)))
+        return node
 
     def _choices(self, part: Source, settled: frozenset[str]) -> Iterable[tuple[str, str, Options]]:
         """Find the choices that a part leaves: the keyword, the pointer, and what holds of each branch."""

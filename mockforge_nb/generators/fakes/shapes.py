@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import random
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from mockforge_nb.errors import GeneratorError, nearest
 
+from .containers import Array, Extra, Items, Object, Properties
 from .document import ContradictionError, Document, Source, escaped
-from .nodes import Array, Extra, Items, Leaf, Node, Object, Properties
+from .models import BOUNDS, EARLIEST, LATEST, SCHEMES
+from .nodes import Encoded, Leaf, Node
 from .regexes import Texts
-from .values import Maker, Providers, Range, common_multiple, formatted, numbers, texts
+from .values import Limits, Maker, Providers, Range, both, common_multiple, formatted, numbers, texts
+
+_ENCODED: Final = ("contentMediaType", "contentEncoding", "contentSchema")
 
 AnyNode = TypeVar("AnyNode", bound=Node)
 
@@ -90,14 +96,48 @@ class Shapes(ABC):
     def _text(self, parts: list[Source], pointer: str, name: str) -> Node:
         low, high = self._bounds(parts, pointer, "minLength", "maxLength")
         pattern = first_of(parts, "pattern")
-        if pattern is not None:
-            return self._leaf(pointer, self._pattern(pattern[0], "pattern", low, high))
+        fitting = self._pattern(pattern[0], "pattern", low, high) if pattern is not None else None
+        if fitting is None:
+            encoded = self._encoded(parts, pointer)
+            if encoded is not None:
+                return encoded
+        formed = self._formed(parts, pointer, low, high)
+        if formed is None:
+            examples = [each for part in parts for each in part.schema.get("examples", ()) if isinstance(each, str)]
+            known = [each for each in dict.fromkeys(examples) if self._document.fits(each, parts)]
+            return self._leaf(pointer, fitting or texts(self._rng, self._providers, low, high, name, known))
+        make, format_ = formed
+        if pattern is None or fitting is None:
+            return self._leaf(pointer, make)
+        return self._leaf(pointer, self._placed(both(make, fitting, pattern[0].schema["pattern"], format_), pointer))
+
+    def _formed(self, parts: list[Source], pointer: str, low: int, high: int | None) -> tuple[Maker, str] | None:
+        """Return what draws texts of a format, and its name; None: there is none, or it is not known."""
         format_ = first_of(parts, "format")
-        if format_ is not None:
-            make = formatted(self._rng, self._providers, format_[0].schema["format"], low, high)
-            if make is not None:
-                return self._leaf(pointer, self._placed(make, pointer))
-        return self._leaf(pointer, texts(self._rng, self._providers, low, high, name))
+        if format_ is None:
+            return None
+        said = {word: each[0].schema[word] for word in BOUNDS if (each := first_of(parts, word)) is not None}
+        limits = Limits(low, high, said.get(EARLIEST, ""), said.get(LATEST, ""), tuple(said.get(SCHEMES, ())))
+        name = format_[0].schema["format"]
+        make = formatted(self._rng, self._providers, name, limits)
+        return None if make is None else (self._placed(make, pointer), name)
+
+    def _encoded(self, parts: list[Source], pointer: str) -> Node | None:
+        """Return the node of texts with JSON in them, or anything in base64; None: they are plain."""
+        said = {word: each[0] for word in _ENCODED if (each := first_of(parts, word)) is not None}
+        media, encoding = (said[word].schema[word] if word in said else "" for word in _ENCODED[:2])
+        node: Node | None = None
+        if media == "application/json":
+            part = said.get("contentSchema")
+            held = Source({"type": "object"}, f"{pointer}#json")
+            if part is not None:
+                held = Source(part.schema["contentSchema"], f"{part.pointer}/contentSchema")
+            node = self._add(Encoded(pointer, self._node((held,)), json.dumps))
+        if encoding in ("base64", "base64url"):
+            encode = base64.b64encode if encoding == "base64" else base64.urlsafe_b64encode
+            node = node or self._leaf(pointer, self._providers["sentence"])
+            node = self._add(Encoded(pointer, node, lambda text: encode(text.encode()).decode()))
+        return node
 
     def _pattern(self, part: Source, keyword: str, low: int, high: int | None) -> Maker:
         return self._texts_of(part.schema[keyword], f"{part.pointer}/{keyword}", low, high)
@@ -203,9 +243,10 @@ class Shapes(ABC):
             if node is not None:
                 named[name] = node
             elif name in required:
+                others = [each for each in declared if each != name]
                 raise self._contradiction(
                     pointer, name, f"is required, and forbidden by {forbidding}",
-                    f"add it to properties, or take it out of required{nearest(name, declared)}",
+                    f"add it to properties, or take it out of required{nearest(name, others)}",
                 )  # fmt: skip
         needs = {name: others for name, others in needs.items() if name in named}
         for name in [name for name, others in needs.items() if not all(other in named for other in others)]:

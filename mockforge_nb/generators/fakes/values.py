@@ -11,14 +11,17 @@ import math
 import random
 import re
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
+from functools import partial
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from mockforge_nb.errors import GeneratorError
+
+from .names import NUMBERS, PROVIDERS, by_name
 
 Maker: TypeAlias = Callable[[], Any]
 Providers: TypeAlias = Mapping[str, Callable[..., Any]]
@@ -26,8 +29,8 @@ Providers: TypeAlias = Mapping[str, Callable[..., Any]]
 TRIES: Final = 200
 """How often a value that cannot be made by construction is drawn again."""
 
-_FIRST: Final = datetime(2020, 1, 1, tzinfo=UTC)
-_SECONDS: Final = 10 * 365 * 24 * 3600
+_FIRST: Final = datetime(2020, 1, 1)
+_SPAN: Final = timedelta(days=3650)
 _HUGE: Final = 10**300
 
 
@@ -54,74 +57,8 @@ class Range:
         return above and (self.high is None or (value < self.high if self.high_open else value <= self.high))
 
 
-NUMBERS: Final[Mapping[str, tuple[float, float]]] = {
-    "age": (18, 90), "amount": (1, 1000), "balance": (0, 10000), "cost": (1, 1000), "count": (0, 100),
-    "day": (1, 28), "height": (1, 250), "hour": (0, 23), "humidity": (0, 100), "id": (1, 1_000_000), "lat": (-90, 90),
-    "latitude": (-90, 90), "lng": (-180, 180), "lon": (-180, 180), "longitude": (-180, 180), "minute": (0, 59),
-    "month": (1, 12), "percent": (0, 100), "percentage": (0, 100), "port": (1024, 65535), "price": (1, 1000),
-    "probability": (0, 1), "qty": (1, 100), "quantity": (1, 100), "rating": (1, 5), "score": (0, 100),
-    "second": (0, 59), "size": (1, 1000), "temperature": (-20, 40), "timestamp": (1_577_836_800, 1_893_456_000),
-    "total": (1, 1000), "weight": (1, 150), "year": (1970, 2030),
-}  # fmt: skip
-"""Ranges of numbers by the names of their properties."""
-
-TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "address": ("address", "addr"),
-    "city": ("city", "town"),
-    "color_name": ("color", "colour"),
-    "company": ("company", "company_name", "organization", "organisation", "employer"),
-    "country": ("country",),
-    "country_code": ("country_code",),
-    "currency_code": ("currency", "currency_code"),
-    "domain_name": ("domain",),
-    "ean13": ("ean", "barcode"),
-    "ascii_email": ("email", "mail", "e_mail", "email_address"),
-    "file_name": ("file", "filename", "file_name"),
-    "file_path": ("path", "file_path"),
-    "first_name": ("first_name", "given_name", "forename"),
-    "hostname": ("host", "hostname"),
-    "iban": ("iban",),
-    "image_url": ("image", "avatar", "photo", "picture", "image_url"),
-    "ipv4": ("ip", "ip_address", "ipv4"),
-    "ipv6": ("ipv6",),
-    "isbn13": ("isbn",),
-    "job": ("job", "job_title", "occupation", "profession"),
-    "language_code": ("language", "lang", "language_code"),
-    "last_name": ("last_name", "surname", "family_name"),
-    "license_plate": ("license_plate", "plate"),
-    "locale": ("locale",),
-    "mac_address": ("mac", "mac_address"),
-    "mime_type": ("mime_type", "content_type", "media_type"),
-    "name": ("name", "full_name", "author", "customer", "owner"),
-    "paragraph": ("body", "content", "bio", "about", "paragraph"),
-    "phone_number": ("phone", "phone_number", "mobile", "telephone", "fax"),
-    "postcode": ("zip", "zipcode", "zip_code", "postcode", "postal_code"),
-    "sentence": ("description", "text", "message", "comment", "note", "summary", "title", "subject", "headline"),
-    "sha1": ("token", "hash", "secret", "checksum"),
-    "slug": ("slug",),
-    "state": ("state", "province"),
-    "street_address": ("street_address",),
-    "street_name": ("street",),
-    "timezone": ("timezone", "time_zone", "tz"),
-    "url": ("url", "uri", "website", "link", "homepage"),
-    "user_agent": ("user_agent",),
-    "user_name": ("user_name", "username", "user", "login", "nickname", "nick"),
-    "@date": ("date", "birthday", "birthdate", "date_of_birth", "dob"),
-    "@date-time": ("datetime", "date_time", "timestamp", "created", "updated", "created_at", "updated_at"),
-    "@time": ("time",),
-    "@uuid": ("id", "uuid", "guid"),
-}
-"""Providers of Faker, or ``@`` and a format, and the names of the properties that they are realistic for."""
-
-_BY_NAME: Final = {name: provider for provider, names in TEXTS.items() for name in names}
 _CUT: Final = frozenset({"sentence", "paragraph", "word", "name", "address", "company", "city", "job", "slug"})
 """What may be cut where it is too long, and still be one."""
-
-
-def by_name(name: str, table: Mapping[str, Any]) -> Any:
-    """Return what a table says of a property's name, or of its last words; None: nothing."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", name).strip("_").lower().split("_")
-    return next((found for i in range(len(words)) if (found := table.get("_".join(words[i:]))) is not None), None)
 
 
 # Numbers.
@@ -224,10 +161,17 @@ def common_multiple(values: list[float]) -> Fraction | None:
 # Texts.
 
 
-def texts(rng: random.Random, providers: Providers, low: int, high: int | None, name: str = "") -> Maker:
-    """Return what draws texts of a length, such as a property of this name has."""
-    wanted = by_name(name, _BY_NAME) or "word"
-    draw: Maker = _formats(rng, providers)[wanted[1:]] if wanted[0] == "@" else providers.get(wanted, providers["word"])
+def texts(
+    rng: random.Random, providers: Providers, low: int, high: int | None, name: str = "", examples: Sequence[str] = ()
+) -> Maker:
+    """Return what draws texts of a length, such as a property of this name has; else one of the examples."""
+    said = by_name(name, PROVIDERS)
+    if said is None and examples:
+        return lambda: rng.choice(examples)
+    wanted = said or "word"
+    draw: Maker = (
+        _formats(rng, providers, Limits())[wanted[1:]] if wanted[0] == "@" else providers.get(wanted, providers["word"])
+    )
     word = providers["word"]
 
     def fitted() -> str:
@@ -252,12 +196,41 @@ def texts(rng: random.Random, providers: Providers, low: int, high: int | None, 
     return fitted
 
 
-def formatted(rng: random.Random, providers: Providers, name: str, low: int, high: int | None) -> Maker | None:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a text of a format is held to.
+
+    Attributes:
+        low: The least length.
+        high: The greatest; None: any.
+        earliest, latest: The bounds of a date or an instant, as ISO 8601 in UTC; empty: there is none.
+        schemes: The schemes that a URL may have; empty: any.
+    """
+
+    low: int = 0
+    high: int | None = None
+    earliest: str = ""
+    latest: str = ""
+    schemes: tuple[str, ...] = ()
+
+    def span(self) -> tuple[datetime, int]:
+        """Return the first instant that is drawn, and how many seconds there are from it on."""
+        first, last = (datetime.fromisoformat(text) if text else None for text in (self.earliest, self.latest))
+        if first is None:
+            near = last is None or last >= _FIRST + _SPAN / 10
+            first = _FIRST if last is None or near else max(last, datetime.min + _SPAN) - _SPAN
+        if last is None:
+            last = min(max(_FIRST, first), datetime.max - _SPAN) + _SPAN
+        return first, max(0, int((last - first).total_seconds())) + 1
+
+
+def formatted(rng: random.Random, providers: Providers, name: str, limits: Limits) -> Maker | None:
     """Return what draws texts of a format of JSON Schema, of OpenAPI or of pydantic; None: it is not known.
 
     Such a text is never cut; it is drawn again until its length fits.
     """
-    draw = _formats(rng, providers).get(name)
+    low, high = limits.low, limits.high
+    draw = _formats(rng, providers, limits).get(name)
     if draw is None or (not low and high is None):
         return draw
 
@@ -272,33 +245,78 @@ def formatted(rng: random.Random, providers: Providers, name: str, low: int, hig
     return fitted
 
 
-def _formats(rng: random.Random, providers: Providers) -> dict[str, Maker]:
+def both(formed: Maker, fitting: Maker, pattern: str, name: str) -> Maker:
+    """Return what draws texts that have a format and fit a pattern.
+
+    Args:
+        formed: What draws texts of the format; they are taken while there are some that fit.
+        fitting: What draws texts that fit the pattern; else those are taken that `jsonschema` finds of the format, or
+            any if it does not know the format.
+        pattern: The pattern.
+        name: The format.
+    """
+    import jsonschema
+
+    search, has_format = re.compile(pattern).search, jsonschema.FormatChecker().conforms
+    seldom = False
+
+    def drawn() -> str:
+        nonlocal seldom
+        for _ in range(0 if seldom else 10 * TRIES):
+            text: str = formed()
+            if search(text):
+                return text
+        seldom = True
+        for _ in range(TRIES):
+            text = fitting()
+            if has_format(text, name):
+                return text
+        raise GeneratorError(
+            f"{TRIES} draws gave no {name} that fits the pattern {pattern!r}; write the whole text as the pattern, or "
+            "leave out the format"
+        )
+
+    return drawn
+
+
+def _formats(rng: random.Random, providers: Providers, limits: Limits) -> dict[str, Maker]:
     word = providers["word"]
+    first, seconds = limits.span()
+
+    def naive() -> str:
+        return (first + timedelta(seconds=rng.randrange(seconds))).isoformat(timespec="seconds")
 
     def instant() -> str:
-        return (_FIRST + timedelta(seconds=rng.randrange(_SECONDS))).isoformat().replace("+00:00", "Z")
+        return f"{naive()}Z"
 
     def duration() -> str:
         days, hours, minutes = rng.randrange(30), rng.randrange(24), rng.randrange(1, 60)
         return f"P{days}DT{hours}H{minutes}M"
 
     def in_base64() -> str:
-        return base64.b64encode(rng.randbytes(rng.randint(3, 24))).decode()
+        # Of words: there are those who decode it to a text.
+        return base64.b64encode(" ".join(word() for _ in range(rng.randint(1, 4))).encode()).decode()
 
-    def uuid() -> str:
-        return str(UUID(int=rng.getrandbits(128), version=4))
+    def uri() -> str:
+        return re.sub("^[a-z]+(?=:)", rng.choice(limits.schemes), url()) if limits.schemes else str(url())
+
+    def uuid(version: int = 4) -> str:
+        bits = rng.getrandbits(128) & ~(0xF000 << 64 | 0xC000 << 48)
+        return str(UUID(int=bits | version << 76 | 0x8000 << 48))
 
     def json_string() -> str:
         return json.dumps({word(): word()})
 
+    uuids = {f"uuid{version}": partial(uuid, version) for version in range(1, 9)}
     email, url, host = providers["ascii_email"], providers["url"], providers["hostname"]
     ipv4, ipv6 = providers["ipv4"], providers["ipv6"]
     return {
-        "date-time": instant, "date": lambda: instant()[:10], "time": lambda: instant()[11:], "duration": duration,
+        "date-time": instant, "naive-date-time": naive, "date": lambda: naive()[:10],
+        "time": lambda: instant()[11:], "duration": duration,
         "email": email, "idn-email": email, "hostname": host, "idn-hostname": host, "ipv4": ipv4, "ipv6": ipv6,
-        "uri": url, "url": url, "iri": url, "uri-reference": lambda: f"/{word()}/{word()}",
+        "uri": uri, "url": url, "iri": url, "uri-reference": lambda: f"/{word()}/{word()}",
         "iri-reference": lambda: f"/{word()}/{word()}", "uri-template": lambda: f"{url()}{{{word()}}}", "uuid": uuid,
-        "uuid4": uuid, "json-pointer": lambda: f"/{word()}/{rng.randrange(10)}",
+        **uuids, "json-pointer": lambda: f"/{word()}/{rng.randrange(10)}",
         "relative-json-pointer": lambda: f"{rng.randrange(3)}/{word()}", "regex": lambda: f"^{word()}[0-9]+$",
         "byte": in_base64, "binary": in_base64, "base64": in_base64, "base64url": in_base64,
         "password": lambda: "".join(rng.choices(string.ascii_letters + string.digits, k=12)),

@@ -176,6 +176,12 @@ def test_walk_goes_by_small_steps_within_its_bounds() -> None:
     assert {type(each) for each in column(fields.walk(5, 3, digits=0))} == {int}
 
 
+def test_a_walk_has_one_type_and_never_runs_out_of_numbers() -> None:
+    assert {type(each) for each in column(fields.walk(0, 1, 0, 1))} == {float}
+    assert len(set(column(fields.walk(0.123, 0.01, 0.123, 0.129, digits=3)))) > 3
+    assert all(abs(each) <= 1e307 for each in column(fields.walk(-1e300, 1e300), 1000))
+
+
 def test_walk_that_is_slower_than_its_digits_still_moves() -> None:
     assert len(set(column(fields.walk(5, 0.001), 20_000))) > 1
 
@@ -320,6 +326,20 @@ def test_another_process_makes_the_same() -> None:
             "schema: 'maybe' is not within a dict or a list, so it cannot be left out; write maybe(…",
         ),
         ({"a": fields.many(fields.choice([fields.unique("wrd")]), 1, 2)}, "field a[*]: 'wrd' is no provider"),
+        ({"a": Enum("Nothing", {})}, "field a: Nothing is an Enum without members; give it at least one"),
+        (
+            {"a": {"type": "text", "minLength": 3}},
+            "field a: 'minLength' is a keyword of JSON Schema, but the whole is read as fields ('text' is no type of "
+            "it); \"$schema\" makes a schema of it, and a field that is called so is {'minLength': fields.const(…)}",
+        ),
+        (
+            {"type": "string", "minLenght": 3},
+            "'minLenght' is no keyword of JSON Schema; did you mean 'minLength'?",
+        ),
+        ({"type": "integer", "maximun": 5}, "'maximun' is no keyword of JSON Schema; did you mean 'maximum'?"),
+        ({"const": {"a": 1}}, "schema: 'const' is a keyword of JSON Schema"),
+        ({"x": {"not": {}}}, "field x: 'not' is a keyword of JSON Schema"),
+        ({"if": {"type": "string"}, "else": False}, "schema: 'if' is a keyword of JSON Schema"),
         ({"a": complex}, "field a: complex is no type that messages are made of; valid: str, int"),
         ({"a": {"type": "integer", "minimum": 3, "maximum": 1}}, "field a: schema #: {'minimum': 3, 'maximum': 1}"),
     ],
@@ -338,12 +358,12 @@ def test_a_coroutine_function_is_no_field() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"locale": "de_DF"}, "locale: 'de_DF' is no locale of Faker; did you mean 'de_DE'?"),
-        ({"locale": []}, "locale: [] is empty; leave it out for en_US"),
-        ({"locale": ["de_DE", 3]}, "locale: 3 is no name of a locale; such as 'de_DE'"),
-        ({"seed": "x"}, "seed: 'x' is no whole number"),
-        ({"seed": True}, "seed: True is no whole number"),
-        ({"providers": [int]}, "providers: int is no provider of Faker; valid: a BaseProvider subclass"),
+        ({"locale": "de_DF"}, "from_faker(locale=): 'de_DF' is no locale of Faker; did you mean 'de_DE'?"),
+        ({"locale": []}, "from_faker(locale=): [] is empty; leave it out for en_US"),
+        ({"locale": ["de_DE", 3]}, "from_faker(locale=): 3 is no name of a locale; such as 'de_DE'"),
+        ({"seed": "x"}, "from_faker(seed=): 'x' is no whole number"),
+        ({"seed": True}, "from_faker(seed=): True is no whole number"),
+        ({"providers": [int]}, "from_faker(providers=): int is no provider of Faker; valid: a BaseProvider subclass"),
         ({"providers": Desk}, "is no list; its entries: a BaseProvider subclass"),
     ],
 )
@@ -355,12 +375,80 @@ def test_a_provider_that_only_one_of_the_locales_has() -> None:
     assert "is no provider of Faker for de_DE" in error_of({"a": "military_ship"}, locale=["en_US", "de_DE"])
 
 
-def test_an_error_of_a_function_comes_out_as_it_is() -> None:
-    answers = iter([1, 2, 0])
-    rows = iter(FakeRows({"a": lambda: 1 // next(answers)}, seed=1))
-    next(rows)
-    with pytest.raises(ZeroDivisionError):
+def failing(number: int) -> Any:
+    """A function that raises when it is called for the message of that number; it was tried once before."""
+    left = iter(range(1, number + 2))
+    return lambda: next(left)
+
+
+def test_a_function_is_tried_once_in_all() -> None:
+    for locale in (None, ["en_US", "de_DE", "fr_FR"]):
+        numbers = iter(range(1, 10))
+        assert column(lambda numbers=numbers: next(numbers), 3, locale=locale) == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("schema", "place"),
+    [
+        (lambda: failing(2), "message 2: "),
+        (lambda: {"a": {"b": failing(2)}}, "message 2, field a.b: "),
+        (lambda: {"a": [1, {"b": fields.maybe(failing(2), 1)}]}, "message 2, field a[1].b: "),
+        (lambda: {"a": [1, failing(2)], "b": "name"}, "message 2, field a[1]: "),
+        (lambda: {"a": fields.many({"b": [failing(2), (1, 1)]}, 1, 1)}, "message 2, field a[*].b[*]: "),
+        (lambda: [1, fields.unique(failing(2))], "message 2, field [1]: "),
+    ],
+)
+def test_an_error_of_a_function_names_the_field_and_the_message(schema: Any, place: str) -> None:
+    rows = iter(FakeRows(schema(), seed=1, name="orders"))
+    assert len([next(rows), next(rows)]) == 2
+    with pytest.raises(GeneratorError) as caught:
         next(rows)
+    assert str(caught.value) == f"orders: {place}raises StopIteration: ; see the traceback above"
+    assert type(caught.value.__cause__) is StopIteration
+
+
+def test_an_error_of_a_function_that_fails_by_chance() -> None:
+    rows = FakeRows({"a": lambda fake: {"x": 1}[fake.random_element(["x", "x", "x", "zz"])]}, seed=3)
+    with pytest.raises(GeneratorError, match=r"message \d+, field a: raises KeyError: 'zz'; see the traceback above"):
+        list(islice(rows, 100))
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda inner: {"a": inner}, "schema: dict contains itself; a message has to end"),
+        (lambda inner: {"a": [inner]}, "field a[0].b: "),
+        (lambda inner: ["word", fields.maybe(inner)], "contains itself"),
+    ],
+)
+def test_a_schema_that_contains_itself(make: Any, text: str) -> None:
+    inner: dict[str, Any] = {}
+    inner["b"] = inner
+    schema = make(inner)
+    if text.startswith("schema"):
+        schema["a"] = schema
+        text = "field a: dict contains itself; a message has to end"
+    assert text in error_of(schema)
+
+
+def test_a_schema_that_is_nested_too_deeply() -> None:
+    schema: Any = "word"
+    for _ in range(2000):
+        schema = {"a": schema}
+    assert ".a: dict is nested more than 100 levels deep; flatten it" in error_of(schema)
+    schema = {"type": "integer"}
+    for _ in range(400):
+        schema = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+    text = "field x: schema: dict contains itself as it stands, or is nested too deeply; say by $ref what contains"
+    assert text in error_of({"x": schema})
+    schema = {"type": "object", "properties": {}}
+    schema["properties"]["a"] = schema
+    assert text in error_of({"x": schema})
+    constant: list[Any] = []
+    for _ in range(2000):
+        constant = [constant]
+    for word in (fields.const(constant), fields.choice([constant])):
+        assert "is nested too deeply" in error_of({"x": word})
 
 
 def test_repr_says_what_it_draws_from() -> None:

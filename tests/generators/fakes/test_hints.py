@@ -120,10 +120,10 @@ def test_keys_that_are_not_required_may_lack() -> None:
 
 
 def test_hints_alone() -> None:
-    assert schema_of(str | None, "x") == {"anyOf": [{"type": "string"}, {"type": "null"}]}
-    assert schema_of(UserId, "x") == {"type": "integer"}
-    assert schema_of(Annotated[str, at.MinLen(2)], "x") == {"type": "string", "minLength": 2}
-    assert schema_of(Annotated[dict[str, int], at.MaxLen(2)], "x")["maxProperties"] == 2
+    assert schema_of(str | None, "x").schema == {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    assert schema_of(UserId, "x").schema == {"type": "integer"}
+    assert schema_of(Annotated[str, at.MinLen(2)], "x").schema == {"type": "string", "minLength": 2}
+    assert schema_of(Annotated[dict[str, int], at.MaxLen(2)], "x").schema["maxProperties"] == 2
 
 
 class Address(BaseModel):

@@ -1,3 +1,4 @@
+import base64
 import json
 import random
 from typing import Any
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mockforge_nb.errors import GeneratorError, OptionError
-from mockforge_nb.generators.fakes.document import is_schema
+from mockforge_nb.generators.fakes.document import is_schema, suspect
 from mockforge_nb.generators.fakes.providers import make_generator, provider_names
 from mockforge_nb.generators.fakes.schemas import Schema
 
@@ -248,6 +249,34 @@ def test_formats(name: str) -> None:
     ).validate(values)
 
 
+def test_draft_2019_refers_to_itself() -> None:
+    schema = {
+        "$schema": "https://json-schema.org/draft/2019-09/schema",
+        "$recursiveAnchor": True,
+        "type": "object",
+        "properties": {"n": {"type": "integer"}, "kids": {"type": "array", "items": {"$recursiveRef": "#"}}},
+        "required": ["n"],
+        "additionalProperties": False,
+    }
+    rows = valid(schema, 100, jsonschema.Draft201909Validator)
+    assert any(row.get("kids") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("date", "^2024-"), ("date", "-02-"), ("email", r"^[a-z]{3,8}@example\.(com|org)$"), ("uri", "^https://"),
+        ("date", r"^1999-0[1-9]-1\d$"), ("ipv4", r"^10\.0\.0\.\d{1,3}$"), ("unheard-of", "^[a-c]{3}$"),
+    ],
+)  # fmt: skip
+def test_a_format_beside_a_pattern(name: str, pattern: str) -> None:
+    schema = {"type": "string", "format": name, "pattern": pattern}
+    checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
+    values = valid(schema)
+    assert all(checker.conforms(value, name) for value in values)
+    assert len(set(values)) > 5
+
+
 def test_texts_and_numbers_are_realistic_by_their_names() -> None:
     names = ["email", "billingCity", "user_first_name", "website", "id", "created_at", "whatever"]
     row = made({"type": "object", "properties": {name: {"type": "string"} for name in names}, "required": names}, 1)[0]
@@ -263,6 +292,44 @@ def test_texts_and_numbers_are_realistic_by_their_names() -> None:
     assert all(80 <= row["age"] <= 90 for row in old)
     older = made({"properties": {"age": {"type": "integer", "minimum": 200}}, "required": ["age"]})
     assert all(row["age"] >= 200 for row in older)
+
+
+def test_a_name_of_a_thing_is_no_persons() -> None:
+    names = {name: {"type": "string"} for name in ("productName", "datacontenttype", "customerName")}
+    rows = made({"type": "object", "properties": names, "required": list(names)})
+    assert not any(" " in row["productName"] for row in rows)
+    assert all(" " in row["customerName"] and "/" in row["datacontenttype"] for row in rows)
+
+
+def test_examples_are_texts_where_a_name_says_nothing() -> None:
+    schema = {"type": "string", "examples": ["com.example.created", "x", 3, "com.example.gone"], "minLength": 2}
+    assert set(valid(schema)) == {"com.example.created", "com.example.gone"}
+    row = made({"properties": {"email": {"type": "string", "examples": ["none"]}}, "required": ["email"]}, 1)[0]
+    assert "@" in row["email"]
+
+
+def test_texts_with_another_content() -> None:
+    item = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    text = {"type": "string", "contentMediaType": "application/json", "contentSchema": item}
+    assert all(type(json.loads(each)["n"]) is int for each in valid(text))
+    assert all(
+        type(json.loads(base64.b64decode(each))["n"]) is int for each in valid({**text, "contentEncoding": "base64"})
+    )
+    assert all(base64.b64decode(each, validate=True) for each in valid({"type": "string", "contentEncoding": "base64"}))
+
+
+def test_a_large_value_is_tried_once() -> None:
+    drawn = 0
+
+    def word() -> str:
+        nonlocal drawn
+        drawn += 1
+        return "word"
+
+    rng = random.Random(1)
+    providers = {**provider_names(make_generator("en_US", (), rng)), "word": word}
+    Schema({"type": "array", "items": {"type": "string"}, "minItems": 50_000}, "schema").check(rng, providers)
+    assert 50_000 <= drawn < 51_000
 
 
 def test_optional_properties_and_null_come_now_and_then() -> None:
@@ -347,6 +414,10 @@ def test_a_value_is_its_owners() -> None:
             "out of required; did you mean 'name'?",
         ),
         (
+            {"properties": {"a": False}, "required": ["a"]},
+            "'a' is required, and forbidden by #/properties/a; add it to properties, or take it out of required",
+        ),
+        (
             {"allOf": [{"type": "string"}, {"type": "integer"}]},
             "schema #/allOf/0/type: 'string' has nothing in common with "
             "the rest: 'string' (#/allOf/0) and 'integer' (#/allOf/1)",
@@ -420,6 +491,10 @@ def test_a_schema_that_contradicts_itself(schema: Any, text: str) -> None:
             {"type": "string", "pattern": "^a(?!b)b$"},
             "schema #/pattern: 200 draws gave no text of 0 characters or more",
         ),
+        (
+            {"type": "string", "format": "date", "pattern": "^1999-"},
+            "schema #: 200 draws gave no date that fits the pattern '^1999-'; write the whole text as the pattern",
+        ),
         ({"minProperties": 3, "propertyNames": {"enum": ["a", "b"]}, "type": "object"}, "names for 2 properties only"),
     ],
 )
@@ -464,7 +539,10 @@ def test_a_schema_is_one(schema: dict[str, Any]) -> None:
         {"$ref": "uuid4"},
         {"anyOf": ["word"]},
         {"allOf": []},
+        {"items": {"type": "string"}, "name": "name"},
+        {"minLength": "pyint", "not": "word", "if": {"a": "word"}, "const": "word"},
     ],
 )
 def test_a_dict_of_fields_is_none(fields: dict[str, Any]) -> None:
     assert not is_schema(fields)
+    assert suspect(fields) is None
