@@ -32,9 +32,9 @@ class Preview(pd.DataFrame):
             return super().__repr__()
 
     def _repr_html_(self) -> str | None:
-        with pd.option_context("display.max_colwidth", 400):
-            html = super()._repr_html_()  # type: ignore[misc]  # pandas-stubs do not have it
-        return html if html is None else str(html)
+        from .notebook.display import preview_html
+
+        return preview_html(self)
 
 
 def preview(script: Script, n: int, key: object, seed: int, clock: object) -> Preview:

@@ -66,8 +66,13 @@ def safe(value: object, most: int = SHOWN_TEXT) -> str:
     return escape(visible(shorten(str(value), most)))
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]], styles: Sequence[str] | None = None) -> str:
-    """Return an HTML table; every cell is escaped and shortened. Without any head there is no head line."""
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    styles: Sequence[str] | None = None,
+    most: int = SHOWN_TEXT,
+) -> str:
+    """Return an HTML table; every cell is escaped and shortened to `most`. Without any head there is no head line."""
     styles = styles or [_WORD] * len(head)
     names = "".join(
         f'<th style="{_WORD if style is _LONG else style}"><span style="{_DIM}">{safe(name)}</span></th>'
@@ -75,7 +80,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], styles: Sequenc
     )
     body = "".join(
         "<tr>"
-        + "".join(f'<td style="{style}">{safe(cell)}</td>' for cell, style in zip(row, styles, strict=True))
+        + "".join(f'<td style="{style}">{safe(cell, most)}</td>' for cell, style in zip(row, styles, strict=True))
         # Jupyter stripes the rows in a grey that is made for one theme.
         + "</tr>"
         for row in rows
@@ -121,6 +126,17 @@ def script_html(script: Script) -> str:
     steps = table(("step", "at", "dir", "message"), rows, (_NUMBER, _NUMBER, _WORD, _LONG)) if rows else ""
     rest = dim(f"… and {more:,} more") if more else ""
     return titled(repr(script), _time_line(script), steps, rest, _rules_table(script.rules))
+
+
+def preview_html(frame: pd.DataFrame) -> str:
+    """Return the first messages of a script, or of them the columns that are left."""
+    styles = {"message": _LONG}
+    names = tuple(map(str, frame.columns))
+    shown = frame.head(100)
+    rows = [[f"{cell:.3f}" if isinstance(cell, float) else cell for cell in row] for row in shown.itertuples()]
+    more = len(frame) - len(shown)
+    html = table(("", *names), rows, (_NUMBER, *(styles.get(name, _NUMBER) for name in names)), most=400)
+    return html + (dim(f"… and {more:,} more") if more else "")
 
 
 def _rules_table(rules: Sequence[Rule]) -> str:
