@@ -19,7 +19,10 @@ DEFAULTS: tuple[tuple[str, object], ...] = (
     ("body", ""), ("headers", {}), ("redact", []), ("redact", ()), ("timeout", 10), ("record_mode", "all"),
     ("match", "equal"), ("ignore", ()), ("rebase", ()), ("speed", 1.0),
 )  # fmt: skip
-UNNAMED = ("pattern", "reply", "function", "source", "value", "name", "status", "delays", "phases", "path", "upstream")
+UNNAMED = (
+    "pattern", "reply", "function", "source", "value", "name", "status", "delays", "phases", "path", "upstream",
+    "narrative",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,8 @@ class Word:
         said = {name: value for name, value in self.arguments.items() if value is not None and value is not ...}
         if self.call == "proxy":
             said = without_secrets(said)
+        elif self.call == "narrate":
+            said = told(said)
         texts = []
         for name, value in said.items():
             if value is False or (name, value) in DEFAULTS:
@@ -100,6 +105,16 @@ def without_secrets(said: Mapping[str, object]) -> dict[str, object]:
     if isinstance(headers, Mapping):
         found["headers"] = {name: None if value is None else "***" for name, value in headers.items()}
     return found
+
+
+def told(said: Mapping[str, object]) -> dict[str, object]:
+    """Return a story's arguments as they may be shown: what was said, and no key."""
+    found = {name: value for name, value in said.items() if (name, value) not in _UNTOLD}
+    return found | {"api_key": "***"} if "api_key" in found else found
+
+
+_UNTOLD = (("events", 100), ("rate", 1.0), ("model", "local"), ("seed", 1), ("temperature", 0.0), ("evolve", True),
+           ("timeout", 60), ("retries", 3))  # fmt: skip
 
 
 def shown(value: object) -> str:
