@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from .augmentation import DEFAULT_COUNT, ReplayAugmentationConfig, WebSocketAiConfig
+from .augmentation import DEFAULT_COUNT, EventStrategy, ReplayAugmentationConfig, WebSocketAiConfig
 from .core.context import Context
 from .core.message import TEXT, to_json
 from .core.narrative import Author, Course, MakeAuthor, Moment, Told, told
@@ -177,10 +177,8 @@ def of_config(
     """
     mode, strategy = config.resolved_mode(), config.resolved_strategy()
     conditions = config.parsed_conditions(strategy)
-    if mode == "static" and (conditions or config.event_rate is not None):
-        name, value = ("conditions", config.conditions) if conditions else ("event_rate", config.event_rate)
-        problem = "goes with events that a model writes; a static stream is played as it is, at its own times"
-        raise OptionError(f"ReplayAugmentationConfig({name}=)", value, problem)
+    if mode == "static":
+        _check_static(config, strategy)
     at: list[float] | None = None
     base: tuple[Any, ...] | None = None
     if mode != "generated":
@@ -282,7 +280,7 @@ class Reciting:
     def __init__(self, events: tuple[Any, ...]) -> None:
         self._events = iter(events)
 
-    async def write(self, count: int) -> Any:
+    async def write(self, count: int) -> AsyncIterator[Any]:
         """Give the next events."""
         for _, event in zip(range(count), self._events, strict=False):
             yield event
@@ -318,13 +316,26 @@ def _script(source: object) -> Script:
 
 def _static(config: ReplayAugmentationConfig, most: int | None, *, shared: bool, then: Then) -> Played:
     """Return the replay of a static stream, which is played as it is: with all that its steps and rules say."""
-    tale, _ = of_config(config, most, {"batch": None, "author": None}, "narrate")
+    strategy = config.resolved_strategy()
+    _check_static(config, strategy)
     script = _script(config.replay)
-    last = sum(1 for _ in tale.moments()) if most is not None or tale.course.most or tale.course.lasts_ms else None
-    if last is not None:
-        numbers = [index for index, step in enumerate(script) if step.dir == "out" and step.payload is not None]
-        script = script[: numbers[last - 1] + 1] if last < len(numbers) else script
+    says = [index for index, step in enumerate(script) if step.dir == "out" and step.payload is not None]
+    count = min((each for each in (config.event_count, most) if each is not None), default=len(says))
+    if strategy == "time_based":
+        at = script.program.at
+        count = min(count, sum(at[index] - at[says[0]] < float(config.duration_secs or 0) * 1000 for index in says))
+    if count < len(says):
+        script = script[: says[count - 1] + 1]
     return played(script, {**_REPLAYED, "shared": shared, "then": then})
+
+
+def _check_static(config: ReplayAugmentationConfig, strategy: EventStrategy) -> None:
+    """Raise OptionError if a static stream is to be something else than what it is."""
+    config.parsed_conditions(strategy)
+    for name, value in (("conditions", config.conditions), ("event_rate", config.event_rate)):
+        if value:
+            problem = "goes with events that a model writes; a static stream is played as it is, at its own times"
+            raise OptionError(f"ReplayAugmentationConfig({name}=)", value, problem)
 
 
 _REPLAYED: Final[Mapping[str, Any]] = dict.fromkeys(
@@ -348,6 +359,8 @@ def _messages(source: object, *, literal: bool) -> tuple[list[float], tuple[Any,
     context = Context(now_ns=time.time_ns())
     at: list[float] = []
     values: list[Any] = []
+    if script.program.last_wait >= 0 or script.program.jumps:
+        raise OptionError(where, script, "waits for its client or jumps", "Mock().replay(script) plays that")
     for index, step in enumerate(script):
         payload = step.payload if step.dir == "out" else None
         if payload is None:
