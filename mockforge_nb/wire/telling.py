@@ -51,9 +51,10 @@ class Story(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Reader:
-    """Somebody who is told the story, and the number of the event that comes next."""
+    """Somebody who is told the story: the number of the event that comes next, and whether it is waited for."""
 
     next: int
+    waits: bool = False
 
 
 class Listening:
@@ -102,7 +103,6 @@ class Telling:
         self._kept: deque[Told] = deque(maxlen=MOST_EVENTS)
         self._count = 0  # how many were written
         self._readers: set[_Reader] = set()
-        self._waiting = 0
         self._changed = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         self._ended = False
@@ -156,11 +156,11 @@ class Telling:
             if self._ended:
                 return None
             self._write()
-            self._waiting += 1
+            reader.waits = True
             try:
                 await self._changed.wait()
             finally:
-                self._waiting -= 1
+                reader.waits = False
 
     def _forget(self) -> None:
         """Keep what somebody may still be told."""
@@ -245,7 +245,7 @@ class Telling:
                 break
 
     def _add(self, one: Told, event: Any) -> None:
-        one.waited = self._waiting > 0
+        one.waited = any(reader.waits and reader.next == one.number for reader in self._readers)
         self._ordered.popleft()
         self._before.append(event)
         self._kept.append(one)
