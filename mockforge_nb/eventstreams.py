@@ -28,6 +28,7 @@ class AiEventGenerator:
         seed: The model's seed; this and the next ones as in `Mock.narrate`.
         temperature: How freely the model writes.
         batch: How many events are asked for at once, and written ahead.
+        repeats: Whether an event may come again as it was.
         author: Who writes in the model's place.
         timeout: How long a request may take.
         retries: How often an event that does not fit the schema is asked for again.
@@ -52,6 +53,7 @@ class AiEventGenerator:
         seed: int = 1,
         temperature: float = 0.0,
         batch: int | None = None,
+        repeats: bool = True,
         author: MakeAuthor | None = None,
         timeout: float | str | timedelta = 60,
         retries: int = 3,
@@ -62,8 +64,8 @@ class AiEventGenerator:
             raise OptionError("AiEventGenerator()", given, "is no ReplayAugmentationConfig", way)
         self.config = config
         self._options: dict[str, Any] = {
-            "seed": seed, "temperature": temperature, "batch": batch, "author": author, "timeout": timeout,
-            "retries": retries,
+            "seed": seed, "temperature": temperature, "batch": batch, "repeats": repeats, "author": author,
+            "timeout": timeout, "retries": retries,
         }  # fmt: skip
         of_config(config, None, self._options, "AiEventGenerator")
 

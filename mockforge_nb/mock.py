@@ -179,6 +179,7 @@ class Mock(NetworkWords["Mock"]):
         temperature: float = 0.0,
         batch: int | None = None,
         evolve: bool = True,
+        repeats: bool = True,
         author: MakeAuthor | None = None,
         base_url: str | None = None,
         api_key: str | None = None,
@@ -212,6 +213,7 @@ class Mock(NetworkWords["Mock"]):
             batch: How many events are asked for at once, and written ahead; 2 of a local model and 10 of others
                 unless given.
             evolve: Whether each event follows from what happened before.
+            repeats: Whether an event may come again as it was; otherwise the model is asked for another one.
             author: Who writes in the model's place: a function of the narrative that returns an object with
                 ``async def write(self, count)``, which yields so many events.
             base_url: The address of the model, if it is any OpenAI-compatible one.

@@ -28,7 +28,7 @@ SAID_BY_CONFIG: Final[Mapping[str, object]] = {
 }  # fmt: skip
 """The options that a config has itself, and what they are unless said."""
 
-OF_MODEL: Final = ("seed", "temperature", "retries", "timeout")
+OF_MODEL: Final = ("seed", "temperature", "repeats", "retries", "timeout")
 BATCH, LOCAL_BATCH = 10, 2
 SHOWN_BEFORE = 3
 """How many of the last events an author is shown who goes on with somebody else's story."""
@@ -123,7 +123,7 @@ def narrated(narrative: object, options: Mapping[str, Any]) -> Narrated | Played
     """Return what `Mock.narrate` says; options, errors and warnings are those of it."""
     then, shared = options["then"], options["shared"]
     check_then(then, "narrate(then=)")
-    for name in ("shared", "envelope", "evolve"):
+    for name in ("shared", "envelope", "evolve", "repeats"):
         if not isinstance(options[name], bool):
             raise OptionError(f"narrate({name}=)", options[name], "is neither True nor False")
     if not isinstance(narrative, (ReplayAugmentationConfig, WebSocketAiConfig)):
@@ -156,8 +156,7 @@ def _told_by_options(narrative: object, options: Mapping[str, Any]) -> tuple[Tal
     batch = _batch(options["batch"], options["model"], options["author"], "narrate")
     tale = Tale(course, batch, (kind or "event") if options["envelope"] else None, options["evolve"])
     wanted = {name: options[name] for name in ("schema", "model", "evolve", "base_url", "api_key", *OF_MODEL)}
-    # What stands in the envelope need not stand in the event, too.
-    wanted["event_type"] = None if options["envelope"] else kind
+    wanted["event_type"] = _in_event(kind, options["schema"], envelope=options["envelope"])
     return tale, author_of(options["author"], tale, wanted, "narrate")
 
 
@@ -210,9 +209,15 @@ def of_config(
         schema = [each for each in base if isinstance(each, Mapping)][:BATCH] or None
     wanted = {
         "schema": schema, "model": model, "evolve": config.progressive_evolution, "base_url": config.base_url,
-        "api_key": config.api_key, "event_type": None, **{name: options[name] for name in OF_MODEL},
+        "api_key": config.api_key, "event_type": _in_event(config.event_type, schema, envelope=True),
+        **{name: options[name] for name in OF_MODEL},
     }  # fmt: skip
     return tale, author_of(options["author"], tale, wanted, call)
+
+
+def _in_event(kind: str | None, schema: object, *, envelope: bool) -> str | None:
+    """Return the type that the model is told; what the envelope says need not stand in the event, too."""
+    return None if envelope and schema is None else kind
 
 
 # Who writes
@@ -248,7 +253,7 @@ def author_of(given: object, tale: Tale, wanted: Mapping[str, Any], call: str) -
 
         wishes = Wishes.of(
             narrative, schema=wanted["schema"], event_type=wanted["event_type"], rate=course.rate, total=course.most,
-            call=call,
+            repeats=wanted["repeats"], call=call,
         )  # fmt: skip
         chosen = Chosen(wanted["model"], base_url=wanted["base_url"], api_key=wanted["api_key"], call=call)
         return Writer(wishes, chosen, batch=tale.batch, call=call, **options)

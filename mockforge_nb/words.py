@@ -114,7 +114,7 @@ def told(said: Mapping[str, object]) -> dict[str, object]:
 
 
 _UNTOLD = (("events", 100), ("rate", 1.0), ("model", "local"), ("seed", 1), ("temperature", 0.0), ("evolve", True),
-           ("timeout", 60), ("retries", 3))  # fmt: skip
+           ("timeout", 60), ("retries", 3), ("repeats", True))  # fmt: skip
 
 
 def shown(value: object) -> str:

@@ -191,7 +191,7 @@ def test_a_key_is_in_no_repr_and_no_error() -> None:
 def test_a_static_stream_whose_script_has_no_messages_before_its_time_is_up_is_cut() -> None:
     script = Script().send("a").send("b", after=1).send("c", after=1)
     config = ReplayAugmentationConfig(replay=script, strategy="time", duration_secs=1.5)
-    options = {"then": "hold", "shared": False, "envelope": False, "evolve": True}
+    options = {"then": "hold", "shared": False, "envelope": False, "evolve": True, "repeats": True}
     made = narrated(config, {**options, "events": 100, "rate": 1.0, "schema": None, "model": "local",
                              "event_type": None, "base_url": None, "api_key": None})  # fmt: skip
     assert len(made.script) == 2  # type: ignore[union-attr]

@@ -6,7 +6,8 @@ import asyncio
 import json
 import pickle
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -362,14 +363,15 @@ def test_a_mock_has_one_behaviour() -> None:
 
 def test_what_a_config_says_itself_is_not_said_beside_it() -> None:
     config = ReplayAugmentationConfig(narrative="x")
-    for name, value in {"rate": 2.0, "events": 5, "envelope": True, "api_key": "sk-very-secret"}.items():
+    said: dict[str, Any] = {"rate": 2.0, "events": 5, "envelope": True, "api_key": "sk-very-secret"}
+    for name, value in said.items():
         with pytest.raises(OptionError, match=rf"narrate\({name}=\).*config") as caught:
             Mock().narrate(config, author=Scripted(), **{name: value})
         assert "very-secret" not in str(caught.value)
 
 
 def test_a_function_that_makes_no_author_is_an_error_when_it_is_asked(ws_mock: WsMock) -> None:
-    server = ws_mock(Mock().narrate("x", author=lambda _: "prose"))
+    server = ws_mock(Mock().narrate("x", author=lambda _: "prose"))  # type: ignore[arg-type,return-value]
     with server.client() as client:
         assert rest(client) == []
         assert client.close_code == 1011
@@ -395,11 +397,11 @@ def test_a_word_shows_what_was_said_but_no_key_and_is_compared_by_value() -> Non
 
 
 @pytest.fixture
-def recorded(tmp_path: Any) -> Iterator[Any]:
+def recorded(tmp_path: Path) -> Path:
     return tmp_path / "story.jsonl"
 
 
-def test_no_key_is_in_the_traffic_the_handle_or_a_recording(ws_mock: WsMock, recorded: Any) -> None:
+def test_no_key_is_in_the_traffic_the_handle_or_a_recording(ws_mock: WsMock, recorded: Path) -> None:
     server = ws_mock(
         good(author=Scripted(GeneratorError("no")), api_key="sk-very-secret", then="close").record(recorded)
     )
