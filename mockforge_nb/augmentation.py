@@ -173,13 +173,15 @@ class ReplayAugmentationConfig:
     progressive_evolution: bool = True
 
     def resolved_mode(self) -> ReplayMode:
-        """Return the mode, which goes with `narrative` and `replay`.
+        """Return the mode, which goes with `narrative` and `replay`, once they are what they must be.
 
         Raises:
             OptionError: It does not.
         """
         where = "ReplayAugmentationConfig(mode=)"
         mode = self.mode
+        if not isinstance(self.event_type, str) or not self.event_type:
+            raise OptionError("ReplayAugmentationConfig(event_type=)", self.event_type, "is no text")
         if mode is None:
             mode = "static" if self.narrative is None else "generated" if self.replay is None else "augmented"
         if mode not in MODES:

@@ -211,9 +211,9 @@ class Connection:
             ProtocolError: The client reads so slowly that too much waits for it.
             OptionError: `data` has no JSON form.
         """
-        return self.push(pushed(data, "send()"))
+        return self._push(pushed(data, "send()"))
 
-    def push(self, event: Pushed) -> Done[None]:
+    def _push(self, event: Pushed) -> Done[None]:
         """Send a message that is made already; what it returns and raises are as of `send`."""
         if self._wire.full:
             raise ProtocolError(
@@ -281,9 +281,9 @@ class Connection:
         wire = self._listened("wait_closed()")
         await Done(self._server.listener.loop, wire.ended)
 
-    def time_ns(self, now: float, script_ms: float) -> int:
+    def _time_ns(self, now: float, script_ms: float) -> int:
         """Return the UTC time (ns) of what is sent at `now`: the real one, or under a clock that of `script_ms`."""
-        session = self._listened("time_ns()").session
+        session = self._listened("a story").session
         if session is None:
             raise self._closed()
         return int(session.time_ns(now, script_ms))

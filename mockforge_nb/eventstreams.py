@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
@@ -119,13 +120,15 @@ class AiEventGenerator:
         ended = asyncio.ensure_future(connection.wait_closed())
         sent = 0
         try:
-            async for one in _due(listening, ended):
-                try:
-                    await connection.push(_message(connection, one))
-                except ConnectionClosedError:
-                    break
-                listening.pace.tell(one)
-                sent += 1
+            async with aclosing(_due(listening, ended)) as events:
+                async for one in events:
+                    await connection._push(_message(connection, one))
+                    listening.pace.tell(one)
+                    sent += 1
+        except ConnectionClosedError:
+            # That the client is gone is no error: nothing more is written for it.
+            if connection.open:
+                raise
         finally:
             ended.cancel()
             await listening.aclose()
@@ -135,7 +138,7 @@ class AiEventGenerator:
         return f"<AiEventGenerator {self.config.resolved_mode()}, {self.config.strategy}>"
 
 
-async def _due(listening: Listening, ended: asyncio.Future[None]) -> AsyncIterator[Told]:
+async def _due(listening: Listening, ended: asyncio.Future[None]) -> AsyncGenerator[Told, None]:
     """Yield each event when it is due, until there are no more or the connection has ended."""
     while (one := await _unless(ended, listening)) is not None:
         due = listening.pace.set(one, monotonic())
@@ -166,6 +169,6 @@ async def _unless(ended: asyncio.Future[None], listening: Listening) -> Told | N
 def _message(connection: Connection, one: Told) -> Pushed:
     payload = one.answer
     if isinstance(payload, Dated):
-        payload = payload.at(connection.time_ns(monotonic(), one.ms))
+        payload = payload.at(connection._time_ns(monotonic(), one.ms))
     fault = STARVED if one.starved else None
     return Pushed(payload.opcode, payload.literal(), one.number, one.ms, fault)

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from .augmentation import ReplayAugmentationConfig, WebSocketAiConfig
 from .core.events import Close
 from .core.recorded import shown_url
 from .script import Script
 
 PLAIN = (str, bytes, int, float, timedelta, os.PathLike, Script, Close, type(None))
+CONFIGS = (ReplayAugmentationConfig, WebSocketAiConfig)
 SHOWN = 40
 DEFAULTS: tuple[tuple[str, object], ...] = (
     ("scope", "connection"), ("then", "hold"), ("prefix", ""), ("direction", "out"), ("probability", 1.0), ("burst", 0),
@@ -91,6 +93,8 @@ def same(a: object, b: object) -> bool:
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, CONFIGS) and type(a) is type(b):
+        return same(vars(a), vars(b))
     # True is 1 and 1 is 1.0 to Python, but not in a JSON message.
     plain = isinstance(a, PLAIN) and isinstance(b, PLAIN) and isinstance(a, bool) is isinstance(b, bool)
     return plain and bool(a == b)
@@ -110,6 +114,8 @@ def without_secrets(said: Mapping[str, object]) -> dict[str, object]:
 def told(said: Mapping[str, object]) -> dict[str, object]:
     """Return a story's arguments as they may be shown: what was said, and no key."""
     found = {name: value for name, value in said.items() if (name, value) not in _UNTOLD}
+    if hasattr(found.get("schema"), "columns"):
+        found["schema"] = type(found["schema"])  # a table's rows would fill the line
     return found | {"api_key": "***"} if "api_key" in found else found
 
 

@@ -396,6 +396,21 @@ def test_a_word_shows_what_was_said_but_no_key_and_is_compared_by_value() -> Non
     assert pickle.loads(pickle.dumps(Mock().narrate("x", author=Scripted))) == Mock().narrate("x", author=Scripted)
 
 
+def test_configs_are_compared_by_value_and_tables_in_them_equal_only_themselves() -> None:
+    import pandas as pd
+
+    author, table = Scripted(), pd.DataFrame({"n": [1]})
+
+    def mock(**fields: Any) -> Mock:
+        return Mock().narrate(ReplayAugmentationConfig(narrative="x", **fields), author=author)
+
+    assert mock(event_count=3) == mock(event_count=3)
+    assert mock(event_count=3) != mock(event_count=4)
+    assert mock(event_schema=table) == mock(event_schema=table)
+    assert mock(event_schema=table) != mock(event_schema=table.copy())
+    assert repr(Mock().narrate("x", schema=table, author=author)).startswith("Mock().narrate('x', schema=DataFrame, ")
+
+
 @pytest.fixture
 def recorded(tmp_path: Path) -> Path:
     return tmp_path / "story.jsonl"

@@ -61,7 +61,10 @@ class Feed:
         self.source = stream.open(connection)
         self._timed, self._scale = stream.timed, 1 / stream.speed
         self._entered, self._began = now, now if began is None else began
-        self._pace = self.source.pace if stream.paced and isinstance(self.source, Paced) else None
+        self._pace: Pace | None = None
+        if stream.paced:
+            assert isinstance(self.source, Paced)
+            self._pace = self.source.pace
         self._rate = stream.rate
         self._interval = 1 / stream.rate if stream.rate is not None else 0.0
         self._quick = type(self.source) in _QUICK

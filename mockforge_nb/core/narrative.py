@@ -210,7 +210,9 @@ def told(moment: Moment, event: Any, envelope: str | None) -> Told:
     try:
         if envelope is None:
             return Told(moment.number, moment.ms, one_message(event, "narrate()"))
-        return Told(moment.number, moment.ms, Dated(envelope, moment.number + 1, to_json(event)))
+        data = to_json(event)
+        data.encode()  # half a character ("\ud800") has no form on the wire
+        return Told(moment.number, moment.ms, Dated(envelope, moment.number + 1, data))
     except (OptionError, TypeError, ValueError, RecursionError) as error:
         problem = f"has no JSON form: {error}; what writes it must give JSON values"
         raise GeneratorError(f"narrate(): event {moment.number + 1} of the story {problem}") from error

@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Protocol
 
 from mockforge_nb.core.narrative import Author, MakeAuthor, Moment, Pace, Told
@@ -97,10 +96,12 @@ class Telling:
         self._story, self._make, self._pace = story, author, Pace()
         self._moments: Iterator[Moment] = story.moments()
         self._ordered: deque[Moment] = deque()  # the batch that is being written
+        self._held: Moment | None = None  # the first one of the next batch
+        self._broken: Exception | None = None  # why it is not known what comes after the batch
         self._author: Author | None = None
         self._about = ""  # the narrative that they were made for
         self._before: deque[Any] = deque(maxlen=story.batch)  # the last events that were written
-        self._kept: deque[Told] = deque(maxlen=MOST_EVENTS)
+        self._kept: deque[Told] = deque(maxlen=MOST_EVENTS + 2 * story.batch)
         self._count = 0  # how many were written
         self._readers: set[_Reader] = set()
         self._changed = asyncio.Event()
@@ -236,13 +237,21 @@ class Telling:
 
     def _order(self) -> None:
         """Take the next batch: events of one narrative, so that one author writes them all."""
-        for moment in self._moments:
-            if self._ordered and moment.narrative != self._ordered[0].narrative:
-                self._moments = chain([moment], self._moments)
-                break
-            self._ordered.append(moment)
-            if len(self._ordered) == self._story.batch:
-                break
+        if self._broken is not None:
+            raise self._broken
+        try:
+            while len(self._ordered) < self._story.batch:
+                moment = self._held or next(self._moments, None)
+                if moment is None:
+                    break
+                self._held = moment if self._ordered and moment.narrative != self._ordered[0].narrative else None
+                if self._held is not None:
+                    break
+                self._ordered.append(moment)
+        except GeneratorError as error:
+            self._broken = error
+            if not self._ordered:
+                raise
 
     def _add(self, one: Told, event: Any) -> None:
         one.waited = any(reader.waits and reader.next == one.number for reader in self._readers)

@@ -86,7 +86,7 @@ def test_a_condition_that_fails_names_itself() -> None:
 # What is sent
 
 
-@pytest.mark.parametrize("event", [object(), float("nan"), {"a": {1, 2}}])
+@pytest.mark.parametrize("event", [object(), float("nan"), {"a": {1, 2}}, "\ud800"])
 @pytest.mark.parametrize("envelope", [None, "tick"])
 def test_an_event_without_a_json_form_is_an_error_with_its_number(event: Any, envelope: str | None) -> None:
     with pytest.raises(GeneratorError, match="event 3 of the story has no JSON form"):

@@ -11,7 +11,7 @@ import pytest
 from mockforge_nb.core.narrative import Course, Told
 from mockforge_nb.errors import GeneratorError, OptionError
 from mockforge_nb.narratives import Tale
-from mockforge_nb.wire.telling import Listening, Telling
+from mockforge_nb.wire.telling import MOST_EVENTS, Listening, Telling
 from tests.authors import Scripted, Stuck
 from tests.conftest import PATIENCE
 from tests.core.test_narrative import condition
@@ -274,5 +274,58 @@ def test_messages_that_are_there_are_shown_to_the_author_of_each_batch_and_keep_
         assert author.asked == [2, 1]
         assert ['{"a":0}\n{"a":1}' in author.narratives[0], '{"a":2}' in author.narratives[1]] == [True, True]
         assert "before" not in author.narratives[1]
+
+    run(telling())
+
+
+def test_a_condition_that_fails_is_raised_after_the_events_before_it() -> None:
+    async def telling() -> None:
+        author = Scripted()
+        told = tale(conditions=(condition("1 / (2 - count) > 5", "stop"),))
+        story = Telling(told, author)
+        listening = story.listen()
+        assert [(await hear(listening)).number, (await hear(listening)).number] == [0, 1]
+        for _ in range(2):
+            with pytest.raises(GeneratorError, match="condition 'test' failed after 2 events"):
+                await hear(listening)
+            listening = story.listen()
+        assert author.wrote == 2
+
+    run(telling())
+
+
+def test_a_story_that_changes_with_each_event_goes_on_for_long() -> None:
+    async def telling() -> None:
+        there = condition("count % 2 == 0", "transition_scenario", "there")
+        back = condition("count % 2 == 1", "transition_scenario", "back")
+        listening = Telling(tale(2000, conditions=(there, back)), Scripted()).listen()
+        assert [one.number async for one in listening] == [*range(2000)]
+
+    run(telling())
+
+
+def test_a_batch_may_be_larger_than_what_is_kept_of_a_story() -> None:
+    async def telling() -> None:
+        author = Scripted()
+        listening = Telling(tale(batch=MOST_EVENTS + 5), author).listen()
+        assert (await hear(listening)).number == 0
+        await settled()
+        assert author.wrote > MOST_EVENTS
+        assert (await hear(listening)).number == 1
+        await listening.aclose()
+
+    run(telling())
+
+
+def test_who_falls_too_far_behind_those_who_share_the_story_misses_events() -> None:
+    async def telling() -> None:
+        story = Telling(tale(batch=1), Scripted())
+        slow, quick = story.listen(), story.listen()
+        assert (await anext(slow)).number == 0
+        for _ in range(MOST_EVENTS + 10):
+            await hear(quick)
+        assert (await anext(slow)).number > 1
+        await slow.aclose()
+        await quick.aclose()
 
     run(telling())
