@@ -140,7 +140,7 @@ class Draft:
     Attributes:
         events: What was written before.
         usage: What that took.
-        path: Where it is written; None: another process writes the same, and this one's events are not kept until
+        kept: Where it is written; empty: another process writes the same, and this one's events are not kept until
             they are whole.
     """
 
@@ -148,11 +148,11 @@ class Draft:
         self._whole = whole
         self.events: list[Any] = []
         self.usage = Usage()
-        self.path: Path | None = part
+        self._part, self.kept = part, str(part)
         self._file: BinaryIO = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
         if not _locked(self._file):
             self._file.close()
-            self.path = None
+            self.kept = ""
             return
         end = self._read(origin)
         self._file.seek(end)
@@ -180,9 +180,15 @@ class Draft:
         return end
 
     def _append(self, text: str) -> None:
-        if self.path is not None:
+        if not self.kept:
+            return
+        try:
             self._file.write(text.encode("utf-8", "backslashreplace"))
             self._file.flush()
+        except OSError as error:
+            raise GeneratorError(
+                f"{self.kept} cannot be written: {error}; give another cache=, or cache=False"
+            ) from error
 
     def add(self, event: Any, rate: float | None, usage: Usage) -> None:
         """Keep an event, and what was spent so far.
@@ -205,9 +211,9 @@ class Draft:
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.writelines(text.encode("utf-8", "backslashreplace") for text in file_lines(self.events, origin, rate))
         os.replace(fresh, self._whole)
-        if self.path is not None:
+        if self.kept:
             self.close()
-            self.path.unlink(missing_ok=True)
+            self._part.unlink(missing_ok=True)
         return self._whole
 
     def close(self) -> None:

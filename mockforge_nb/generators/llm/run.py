@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +11,7 @@ from mockforge_nb.core.template import Slot
 from mockforge_nb.errors import ModelError
 from mockforge_nb.generators.endless import Endless, Items
 
-from .frozen import Cache, Draft, Kept
+from .frozen import Cache, Kept
 from .outside import iterate
 from .wishes import Wishes
 from .writer import Writer
@@ -48,16 +48,22 @@ def story_of(
     origin = Origin(writer.model, wishes.narrative, seed, wishes.schema_hash)
     if cache is None:
         events: list[Any] = []
-        for event in _written(writer, count, events, None, progress):
-            events.append(event)
+        with closing(_written(writer, count, events, "", progress)) as came:
+            for event in came:
+                events.append(event)
         return Kept(events, _with_usage(origin, writer.usage))
     draft = cache.draft(key, origin)
     with closing(draft):
         writer.resume(draft.events, draft.usage)
-        for event in _written(writer, count - len(draft.events), draft.events, draft, progress):
-            draft.add(event, wishes.rate, writer.usage)
-        origin = _with_usage(origin, writer.usage)
-        path = draft.finish(origin, wishes.rate)
+        try:
+            with closing(_written(writer, count - len(draft.events), draft.events, draft.kept, progress)) as came:
+                for event in came:
+                    draft.add(event, wishes.rate, writer.usage)
+        except KeyboardInterrupt as error:
+            if draft.kept:
+                error.add_note(f"{len(draft.events)} events are kept in {draft.kept}: the same call goes on from there")
+            raise
+        path = draft.finish(_with_usage(origin, writer.usage), wishes.rate)
     return Kept(draft.events, _with_usage(origin, writer.usage, str(path)))
 
 
@@ -66,12 +72,11 @@ def _with_usage(origin: Origin, usage: Usage, path: str = "") -> Origin:
 
 
 def _written(
-    writer: Writer, count: int, events: list[Any], draft: Draft | None, progress: bool | None
-) -> Iterator[Any]:
-    """Yield new events while they are written; `events` are all so far, for the error."""
+    writer: Writer, count: int, events: list[Any], kept: str, progress: bool | None
+) -> Generator[Any, None, None]:
+    """Yield new events while they are written; the error says which are there by then, and where they are kept."""
     from tqdm.auto import tqdm
 
-    kept = "" if draft is None or draft.path is None else str(draft.path)
     problem: ModelError | None = None
     # None: tqdm shows nothing where the output is no terminal and no notebook.
     disable = None if progress is None else not progress
@@ -86,10 +91,6 @@ def _written(
                 yield event
         except ModelError as error:
             problem = error
-        except KeyboardInterrupt as error:
-            if kept:
-                error.add_note(f"{len(events)} events are kept in {kept}: the same call goes on from there")
-            raise
     if problem is not None:
         raise ModelError(
             problem.model, problem.problem, problem.way, answer=problem.answer,
