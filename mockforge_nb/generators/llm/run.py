@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,21 +48,22 @@ def story_of(
     origin = Origin(writer.model, wishes.narrative, seed, wishes.schema_hash)
     if cache is None:
         events: list[Any] = []
-        with closing(_written(writer, count, events, "", progress)) as came:
-            for event in came:
-                events.append(event)
+        _write(writer, count, events, events.append, "", progress)
         return Kept(events, _with_usage(origin, writer.usage))
-    draft = cache.draft(key, origin)
-    with closing(draft):
+    with closing(cache.draft(key, origin)) as draft:
         writer.resume(draft.events, draft.usage)
+
+        def keep(event: Any) -> None:
+            draft.add(event, wishes.rate, writer.usage)
+
         try:
-            with closing(_written(writer, count - len(draft.events), draft.events, draft.kept, progress)) as came:
-                for event in came:
-                    draft.add(event, wishes.rate, writer.usage)
+            _write(writer, count - len(draft.events), draft.events, keep, draft.kept, progress)
         except KeyboardInterrupt as error:
             if draft.kept:
                 error.add_note(f"{len(draft.events)} events are kept in {draft.kept}: the same call goes on from there")
             raise
+        finally:
+            draft.spend(writer.usage)
         path = draft.finish(_with_usage(origin, writer.usage), wishes.rate)
     return Kept(draft.events, _with_usage(origin, writer.usage, str(path)))
 
@@ -71,24 +72,38 @@ def _with_usage(origin: Origin, usage: Usage, path: str = "") -> Origin:
     return Origin(origin.model, origin.narrative, origin.seed, origin.schema, usage, path=path)
 
 
-def _written(
-    writer: Writer, count: int, events: list[Any], kept: str, progress: bool | None
-) -> Generator[Any, None, None]:
-    """Yield new events while they are written; the error says which are there by then, and where they are kept."""
+def _write(
+    writer: Writer, count: int, events: list[Any], keep: Callable[[Any], None], kept: str, progress: bool | None
+) -> None:
+    """Let new events be written, each kept before the next is asked for, and show how far it is.
+
+    Args:
+        writer: Who writes them.
+        count: How many.
+        events: All so far, for the bar and the error.
+        keep: Puts one there.
+        kept: The file where they are.
+        progress: Whether a bar is shown.
+    """
     from tqdm.auto import tqdm
+
+    async def written() -> AsyncIterator[None]:
+        async for event in writer.write(count):
+            keep(event)
+            yield
 
     problem: ModelError | None = None
     # None: tqdm shows nothing where the output is no terminal and no notebook.
     disable = None if progress is None else not progress
+    done = len(events)
     with (
-        tqdm(total=len(events) + count, initial=len(events), desc=writer.model, unit="event", disable=disable) as bar,
-        closing(iterate(lambda: writer.write(count))) as came,
+        tqdm(total=done + count, initial=done, desc=writer.model, unit="event", disable=disable) as bar,
+        closing(iterate(written)) as came,
     ):
         try:
-            for event in came:
+            for _ in came:
                 bar.update()
                 bar.set_postfix_str(str(writer.usage))
-                yield event
         except ModelError as error:
             problem = error
     if problem is not None:

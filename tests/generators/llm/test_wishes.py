@@ -83,6 +83,10 @@ def test_a_column_of_categories_has_only_those() -> None:
     assert wishes(gap).problem({"side": None}) == ""
 
 
+def test_half_a_character_is_none() -> None:
+    assert "half a character" in wishes(SCHEMA).problem({"symbol": "\ud800", "side": "buy"})
+
+
 def test_instants_of_a_table_are_texts() -> None:
     frame = pd.DataFrame({"at": pd.date_range("2026", periods=2, tz="UTC"), "x": [1, 2]})
     assert wishes(frame).schema["properties"]["at"] == {"type": "string", "format": "date-time"}

@@ -307,7 +307,7 @@ def test_requests_are_begun_at_their_rate(monkeypatch: pytest.MonkeyPatch) -> No
     async def sleep(seconds: float) -> None:
         waited.append(round(seconds, 1))
 
-    monkeypatch.setattr(pace.asyncio, "sleep", sleep)
+    monkeypatch.setattr("mockforge_nb.generators.llm.pace.asyncio.sleep", sleep)
     monkeypatch.setattr(asyncio.BaseEventLoop, "time", lambda _: 1000.0)
 
     async def three() -> None:
