@@ -12,8 +12,9 @@ import os
 import secrets
 import sys
 from collections.abc import Iterable, Mapping
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mockforge_nb.core.jsonl import HEADER_VERSION, parse
 from mockforge_nb.core.origin import KEY, Origin, Usage
@@ -140,7 +141,7 @@ class Draft:
     Attributes:
         events: What was written before.
         usage: What that took.
-        path: Where it is written; None: another process writes the same, and this one's events are not kept until
+        kept: Where it is written; empty: another process writes the same, and this one's events are not kept until
             they are whole.
     """
 
@@ -148,11 +149,12 @@ class Draft:
         self._whole = whole
         self.events: list[Any] = []
         self.usage = Usage()
-        self.path: Path | None = part
-        self._file: BinaryIO = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+        self._part, self.kept = part, str(part)
+        # Without a buffer: what could not be written would be tried again when it is closed.
+        self._file = FileIO(os.open(part, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
         if not _locked(self._file):
             self._file.close()
-            self.path = None
+            self.kept = ""
             return
         end = self._read(origin)
         self._file.seek(end)
@@ -180,9 +182,15 @@ class Draft:
         return end
 
     def _append(self, text: str) -> None:
-        if self.path is not None:
-            self._file.write(text.encode("utf-8", "backslashreplace"))
-            self._file.flush()
+        if not self.kept:
+            return
+        try:
+            data = text.encode("utf-8", "backslashreplace")
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            way = "give another cache=, or cache=False"
+            raise GeneratorError(f"{self.kept} cannot be written: {error}; {way}") from error
 
     def add(self, event: Any, rate: float | None, usage: Usage) -> None:
         """Keep an event, and what was spent so far.
@@ -192,12 +200,15 @@ class Draft:
             rate: Events a second.
             usage: What all events so far took.
         """
-        text = line_text(line(event, len(self.events), rate))
-        if usage != self.usage:
-            text = f"{_SPENT}{json.dumps(usage.keys())}\n{text}"
-            self.usage = usage
+        self.spend(usage)
+        self._append(line_text(line(event, len(self.events), rate)))
         self.events.append(event)
-        self._append(text)
+
+    def spend(self, usage: Usage) -> None:
+        """Keep what all so far took, also what came to nothing."""
+        if usage != self.usage:
+            self._append(f"{_SPENT}{json.dumps(usage.keys())}\n")
+            self.usage = usage
 
     def finish(self, origin: Origin, rate: float | None) -> Path:
         """Put the whole result in its place, at once and for its owner only."""
@@ -205,9 +216,9 @@ class Draft:
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.writelines(text.encode("utf-8", "backslashreplace") for text in file_lines(self.events, origin, rate))
         os.replace(fresh, self._whole)
-        if self.path is not None:
+        if self.kept:
             self.close()
-            self.path.unlink(missing_ok=True)
+            self._part.unlink(missing_ok=True)
         return self._whole
 
     def close(self) -> None:
@@ -226,7 +237,7 @@ def default_folder() -> Path:
     return Path(base) / _FOLDER / "written"
 
 
-def _locked(file: BinaryIO) -> bool:
+def _locked(file: FileIO) -> bool:
     """Return whether this process alone writes a file from now on, where the system can say so."""
     if sys.platform != "win32":
         try:

@@ -118,8 +118,11 @@ class Chosen:
     def opened(self) -> AbstractAsyncContextManager[Model]:
         """Return the model, ready to be asked on the running loop, for a ``async with``; errors as of `check`."""
         self.check()
-        found: AbstractAsyncContextManager[Model] = _local() if self.local else self._given or self._made
-        return found
+        if self.local:
+            return _local()
+        model: Model | None = self._given or self._made
+        assert model is not None
+        return model
 
     def _named(self) -> Model:
         provider, colon, name = self.name.partition(":")

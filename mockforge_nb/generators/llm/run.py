@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +11,7 @@ from mockforge_nb.core.template import Slot
 from mockforge_nb.errors import ModelError
 from mockforge_nb.generators.endless import Endless, Items
 
-from .frozen import Cache, Draft, Kept
+from .frozen import Cache, Kept
 from .outside import iterate
 from .wishes import Wishes
 from .writer import Writer
@@ -48,16 +48,23 @@ def story_of(
     origin = Origin(writer.model, wishes.narrative, seed, wishes.schema_hash)
     if cache is None:
         events: list[Any] = []
-        for event in _written(writer, count, events, None, progress):
-            events.append(event)
+        _write(writer, count, events, events.append, "", progress)
         return Kept(events, _with_usage(origin, writer.usage))
-    draft = cache.draft(key, origin)
-    with closing(draft):
+    with closing(cache.draft(key, origin)) as draft:
         writer.resume(draft.events, draft.usage)
-        for event in _written(writer, count - len(draft.events), draft.events, draft, progress):
+
+        def keep(event: Any) -> None:
             draft.add(event, wishes.rate, writer.usage)
-        origin = _with_usage(origin, writer.usage)
-        path = draft.finish(origin, wishes.rate)
+
+        try:
+            _write(writer, count - len(draft.events), draft.events, keep, draft.kept, progress)
+        except KeyboardInterrupt as error:
+            if draft.kept:
+                error.add_note(f"{len(draft.events)} events are kept in {draft.kept}: the same call goes on from there")
+            raise
+        finally:
+            draft.spend(writer.usage)
+        path = draft.finish(_with_usage(origin, writer.usage), wishes.rate)
     return Kept(draft.events, _with_usage(origin, writer.usage, str(path)))
 
 
@@ -65,31 +72,40 @@ def _with_usage(origin: Origin, usage: Usage, path: str = "") -> Origin:
     return Origin(origin.model, origin.narrative, origin.seed, origin.schema, usage, path=path)
 
 
-def _written(
-    writer: Writer, count: int, events: list[Any], draft: Draft | None, progress: bool | None
-) -> Iterator[Any]:
-    """Yield new events while they are written; `events` are all so far, for the error."""
+def _write(
+    writer: Writer, count: int, events: list[Any], keep: Callable[[Any], None], kept: str, progress: bool | None
+) -> None:
+    """Let new events be written, each kept before the next is asked for, and show how far it is.
+
+    Args:
+        writer: Who writes them.
+        count: How many.
+        events: All so far, for the bar and the error.
+        keep: Puts one there.
+        kept: The file where they are.
+        progress: Whether a bar is shown.
+    """
     from tqdm.auto import tqdm
 
-    kept = "" if draft is None or draft.path is None else str(draft.path)
+    async def written() -> AsyncIterator[None]:
+        async for event in writer.write(count):
+            keep(event)
+            yield
+
     problem: ModelError | None = None
     # None: tqdm shows nothing where the output is no terminal and no notebook.
     disable = None if progress is None else not progress
+    done = len(events)
     with (
-        tqdm(total=len(events) + count, initial=len(events), desc=writer.model, unit="event", disable=disable) as bar,
-        closing(iterate(lambda: writer.write(count))) as came,
+        tqdm(total=done + count, initial=done, desc=writer.model, unit="event", disable=disable) as bar,
+        closing(iterate(written)) as came,
     ):
         try:
-            for event in came:
+            for _ in came:
                 bar.update()
                 bar.set_postfix_str(str(writer.usage))
-                yield event
         except ModelError as error:
             problem = error
-        except KeyboardInterrupt as error:
-            if kept:
-                error.add_note(f"{len(events)} events are kept in {kept}: the same call goes on from there")
-            raise
     if problem is not None:
         raise ModelError(
             problem.model, problem.problem, problem.way, answer=problem.answer,

@@ -17,6 +17,7 @@ from mockforge_nb.generators.fakes.hints import is_type, own_schema, schema_of
 from mockforge_nb.generators.forms import NoJSONError, article, to_bytes
 
 from .schemas import few_values, schema_of_examples
+from .story import compact
 
 SHOWN_EXAMPLES: Final = 5
 _LEARNED_ROWS: Final = 200
@@ -115,6 +116,10 @@ class Wishes:
         """Return what is wrong with an event, in one line; empty: nothing."""
         import jsonschema
 
+        try:
+            compact(event).encode()
+        except UnicodeEncodeError:
+            return "event: it has half a character (a lone surrogate)"
         error = jsonschema.exceptions.best_match(self._validator.iter_errors(event))
         if error is not None:
             place = "".join(f"[{each!r}]" for each in error.absolute_path)

@@ -204,7 +204,8 @@ class Writer:
         count = asked.count
         while failed <= self._retries:
             first = asked.first + len(kept)
-            messages = self._messages(asked, kept, first, min(count, asked.count - len(kept)), answer, text)
+            count = min(count, asked.count - len(kept))
+            messages = self._messages(asked, kept, first, count, answer, text)
             response, error = await self._response(model, messages, first, count, failed if answer.repeated else 0)
             if response is None or error is not None:
                 return _Written(kept, error)
