@@ -251,13 +251,15 @@ def test_the_network_s_faults_stand_behind_what_is_said_of_an_event_already() ->
         (50, "corrupt"),
         (150, "starved,corrupt"),
     ]
-    lost = Story([0, 100])
-    lost.plan = Plan(lost.plan.behaviour, conditions=plan(Mock().fault("drop")).conditions)
-    played = lost.book()
-    lost.hand(played, 0)
-    played.until(1)
-    lost.hand(played, 1)
-    assert [row.fault for row in of(played.commands, Send)] == ["drop", "starved,drop"]
+    for name in ("drop", "half_open"):
+        lost = Story([0, 100])
+        lost.plan = Plan(lost.plan.behaviour, conditions=plan(Mock().fault(name)).conditions)
+        played = lost.book()
+        lost.hand(played, 0)
+        played.until(1)
+        lost.hand(played, 1)
+        played.until(2)
+        assert [row.fault for row in of(played.commands, Send)] == [name, f"starved,{name}"]
 
 
 def test_a_pace_that_rested_is_late_for_nobody() -> None:

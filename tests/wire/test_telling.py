@@ -329,3 +329,28 @@ def test_who_falls_too_far_behind_those_who_share_the_story_misses_events() -> N
         await quick.aclose()
 
     run(telling())
+
+
+def test_after_a_rest_an_event_is_due_when_somebody_listens_again_and_late_for_nobody() -> None:
+    async def telling() -> None:
+        author = Stuck(2)
+        story = Telling(tale(4, batch=1, rate=10), author)
+        first = story.listen()
+        pace = first.pace
+        one, two = await anext(first), await anext(first)
+        assert [pace.set(one, 0), pace.set(two, 0.05)] == [0, 0.1]
+        pace.tell(one)
+        await first.aclose()
+        author.seconds = 0
+        second = story.listen()
+        assert await anext(second) is two  # it was not told
+        assert pace.set(two, 50) == 50
+        pace.tell(two)
+        await second.aclose()
+        third = story.listen()
+        three = await anext(third)
+        three.waited = True
+        assert (pace.set(three, 90), three.starved) == (90, False)
+        await third.aclose()
+
+    run(telling())
