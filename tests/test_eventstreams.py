@@ -174,3 +174,17 @@ def test_a_generator_wants_a_config() -> None:
     with pytest.raises(OptionError, match="says nothing that is told"):
         AiEventGenerator.of(WebSocketAiConfig(enabled=True))
     assert repr(AiEventGenerator(CONFIG, author=Scripted())) == "<AiEventGenerator generated, count_based>"
+
+
+def test_a_handler_may_wait_for_the_end_of_its_connection(ws_mock: WsMock) -> None:
+    seen: list[bool] = []
+
+    async def wait(socket: Any) -> None:
+        seen.append(socket.open)
+        await socket.wait_closed()
+        seen.append(socket.open)
+
+    server = ws_mock(handler(wait))
+    with server.client():
+        eventually(lambda: seen == [True])
+    eventually(lambda: seen == [True, False])
