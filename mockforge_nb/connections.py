@@ -211,7 +211,10 @@ class Connection:
             ProtocolError: The client reads so slowly that too much waits for it.
             OptionError: `data` has no JSON form.
         """
-        event = pushed(data, "send()")
+        return self._push(pushed(data, "send()"))
+
+    def _push(self, event: Pushed) -> Done[None]:
+        """Send a message that is made already; what it returns and raises are as of `send`."""
         if self._wire.full:
             raise ProtocolError(
                 f"connection {self.number} reads too slowly: more than limits(queue_bytes=) waits for it; "
@@ -268,6 +271,22 @@ class Connection:
     def abort(self) -> None:
         """End the TCP connection without a close frame."""
         self._server.call(self._wire.abort)
+
+    async def wait_closed(self) -> None:
+        """Return once the connection has ended, whoever ended it.
+
+        Raises:
+            ProtocolError: It is a simulated one.
+        """
+        wire = self._listened("wait_closed()")
+        await Done(self._server.listener.loop, wire.ended)
+
+    def _time_ns(self, now: float, script_ms: float) -> int:
+        """Return the UTC time (ns) of what is sent at `now`: the real one, or under a clock that of `script_ms`."""
+        session = self._listened("a story").session
+        if session is None:
+            raise self._closed()
+        return int(session.time_ns(now, script_ms))
 
     def _closed(self) -> ConnectionClosedError:
         return ConnectionClosedError(f"connection {self.number} is closed ({self._record.close_code or 'closing'})")

@@ -9,6 +9,7 @@
     │   └── ScriptFileNotFoundError                                        (also FileNotFoundError)
     ├── TemplateError       a template that cannot be parsed or rendered   (also ValueError)
     ├── GeneratorError      a source of messages that cannot make them
+    │   └── ModelError              a language model that does not write what it is asked for
     ├── ProxyError          a function that finds no upstream for a proxy
     ├── UnreachableError    a server that does not answer or refuses       (also ConnectionError)
     ├── ExpectationError    what a test expected did not come              (also AssertionError)
@@ -24,6 +25,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class MockForgeError(Exception):
@@ -167,6 +169,41 @@ class TemplateError(MockForgeError, ValueError):
 
 class GeneratorError(MockForgeError):
     """A source of messages (a table, Faker, a model) that cannot make them."""
+
+
+class ModelError(GeneratorError):
+    """A language model that does not write what it is asked for, or does not answer.
+
+    Args:
+        model: What it is called.
+        problem: What is wrong with its answer.
+        way: The way out.
+        answer: What it answered; empty: nothing.
+        written: How many events it wrote before.
+        events: These events: they are not lost.
+        kept: The file that keeps them; empty: none does.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        problem: str,
+        way: str = "",
+        *,
+        answer: str = "",
+        written: int = 0,
+        events: Sequence[Any] = (),
+        kept: str = "",
+    ) -> None:
+        self.model, self.problem, self.way, self.answer = model, problem, way, answer
+        self.written, self.events, self.kept = written, tuple(events), kept
+        text = f"{model}: {problem}"
+        if answer:
+            shown = " ".join(answer.split())
+            text += f"; its answer was {shown if len(shown) < 400 else shown[:280] + ' … ' + shown[-100:]!r}"
+        counted = f"{self.written} event{'s' if self.written != 1 else ''} written before"
+        counted += f", kept in {kept}: the same call goes on from there" if kept else ""
+        super().__init__(f"{text} ({counted})" + (f"; {way}" if way else ""))
 
 
 class ProxyError(MockForgeError):

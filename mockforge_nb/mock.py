@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import warnings
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .cassettes import Mode, proxied
 from .core.compare import paths
-from .core.plan import Echo, Handle, Plan, Recording
+from .core.plan import Echo, Handle, Plan, Recording, Silent
 from .core.routes import PathPattern
 from .core.rules import Call
 from .core.units import EPOCH, epoch_ns, number
 from .errors import OptionError
+from .narratives import narrated
 from .network import NetworkWords, same_place
 from .plans import plans
 from .proxies import WsProxyConfig
@@ -28,8 +30,10 @@ from .streams import stream
 from .words import Word
 
 if TYPE_CHECKING:
+    from .augmentation import ReplayAugmentationConfig, WebSocketAiConfig
     from .connections import Connection, Request
     from .core.message import Message
+    from .core.narrative import MakeAuthor
     from .server import MockServer, Starting
     from .sweep import Sweep
     from .traffic import Traffic
@@ -158,6 +162,81 @@ class Mock(NetworkWords["Mock"]):
         arguments = {"source": source, "rate": rate, "then": then}
         self._has_no_behaviour("stream")
         return self._behaving(Word("stream", arguments, stream(source, rate, then)))
+
+    def narrate(
+        self,
+        narrative: str | ReplayAugmentationConfig | WebSocketAiConfig,
+        *,
+        events: int | None = 100,
+        rate: float | None = 1.0,
+        schema: Any = None,
+        model: Any = "local",
+        event_type: str | None = None,
+        envelope: bool = False,
+        shared: bool = False,
+        then: Literal["hold", "close"] = "hold",
+        seed: int = 1,
+        temperature: float = 0.0,
+        batch: int | None = None,
+        evolve: bool = True,
+        repeats: bool = True,
+        author: MakeAuthor | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float | str | timedelta = 60,
+        retries: int = 3,
+    ) -> Mock:
+        """Tell a story whose events a language model writes while they are sent.
+
+        The next batch is written while the last one is sent, and only while somebody listens: when the last client
+        leaves, no more tokens are spent. The rate is kept from the first event on. An event that leaves late because
+        it was not written in time has ``starved`` in the traffic's column `fault`, and the next ones keep their
+        distance from it; `due_ms` is the same on every run. What the model cannot write is kept in
+        ``server.errors`` and closes the connection with 1011, after the events before it.
+
+        Args:
+            narrative: What happens, in words: ``"Simulate a live chat conversation with multiple users"``; or
+                MockForge's description of it (see `mockforge_nb.ws`), which says `events`, `rate`, `schema`, `model`,
+                `event_type`, `evolve`, `base_url` and `api_key` itself, and sends events in envelopes.
+            events: How many events there are; None: as long as somebody listens.
+            rate: Events a second; None: as fast as they are written.
+            schema: What an event is like, as in `Script.from_llm`: a pydantic model, dataclass, TypedDict, JSON
+                Schema, an example or a list of them, a DataFrame.
+            model: ``"local"``, ``"openai:gpt-5-mini"``, … as in `Script.from_llm`.
+            event_type: What each event is called.
+            envelope: Whether an event is sent as ``{"type", "timestamp", "sequence", "data"}``, in place of itself.
+            shared: Whether all connections are told one story, and who joins late hears it from there on; otherwise
+                it is told to each anew.
+            then: What follows the last event: ``"hold"`` keeps the connection open, ``"close"`` closes it (1000).
+            seed: The model's seed.
+            temperature: How freely the model writes, from 0: always the likeliest.
+            batch: How many events are asked for at once, and written ahead; 2 of a local model and 10 of others
+                unless given.
+            evolve: Whether each event follows from what happened before.
+            repeats: Whether an event may come again as it was; otherwise the model is asked for another one.
+            author: Who writes in the model's place: a function of the narrative that returns an object with
+                ``async def write(self, count)``, which yields so many events.
+            base_url: The address of the model, if it is any OpenAI-compatible one.
+            api_key: Its key; otherwise the provider's environment variable. It is shown and recorded nowhere.
+            timeout: How long a request may take.
+            retries: How often an event that does not fit the schema is asked for again.
+
+        Raises:
+            OptionError: The mock does something already, or an argument is wrong.
+            GeneratorError: The packages for the model are not installed.
+
+        Warns:
+            UserWarning: The config is not enabled, so that nothing is told.
+        """
+        arguments = {name: value for name, value in locals().items() if name != "self"}
+        self._has_no_behaviour("narrate")
+        options = {name: value for name, value in arguments.items() if name != "narrative"}
+        made = narrated(narrative, options)
+        if isinstance(made, Silent):
+            warnings.warn(
+                "nothing is told, as this config is not enabled: WebSocketAiConfig(enabled=True, …)", stacklevel=2
+            )
+        return self._behaving(Word("narrate", arguments, made))
 
     def handle(self, function: Callable[[Connection], Awaitable[object]]) -> Mock:
         """Run your own coroutine for each connection: ``async def chat(conn)``.
@@ -549,7 +628,7 @@ class Mock(NetworkWords["Mock"]):
         if self._behaviour is not None:
             made = self._behaviour.made
             replayed = isinstance(made, Played)
-            words.append(f"replay({made.describe()})" if replayed else repr(self._behaviour))
+            words.append(f"{self._behaviour.call}({made.describe()})" if replayed else repr(self._behaviour))
         words += [repr(word) for word in (*self._rules, *([self._otherwise] if self._otherwise is not None else []))]
         words += [f"route({path!r}, {mock!r})" for path, mock in self._routes]
         words += map(repr, self._network)

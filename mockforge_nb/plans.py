@@ -11,6 +11,7 @@ from .core.plan import Behaviour, Echo, Plan, Recording, Relay, Replay, Silent
 from .core.routes import PathPattern
 from .core.rules import Rule, Rules
 from .errors import OptionError, TemplateError, nearest
+from .narratives import Narrated
 from .network import conditions_of
 from .replays import Played
 from .rules import check_names
@@ -90,6 +91,8 @@ def _plan(mock: Mock, path: PathPattern) -> Plan:
     elif isinstance(made, Proxied):
         behaviour, more = made.now()
         recordings, subprotocol = recordings + more, made.subprotocol
+    elif isinstance(made, Narrated):
+        behaviour = made.now()
     else:
         behaviour = made or unsaid
     otherwise = mock._otherwise.made if mock._otherwise is not None else ()

@@ -14,6 +14,7 @@ from .byhand import ByHand
 from .core.cassette import more_than_messages
 from .core.cuts import Scaled
 from .core.jsonl import HEADER_VERSION, Parsed, keys_of_lines, program, unreachable
+from .core.origin import Origin
 from .core.program import Program, Step
 from .core.recorded import Recorded, shown_url
 from .core.recording import written
@@ -34,6 +35,7 @@ from .sources import (
     is_frame,
     only_for_tables,
 )
+from .written import FromModel
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
 HAR = "a .har holds messages alone; save the traffic of this script served, or simulated, as one"
 
 
-class Script(Generated, ByHand):
+class Script(Generated, FromModel, ByHand):
     """Steps in order, each with its time, and rules beside them; never changed: every method returns a new one.
 
     Made by `load`, `parse`, `from_frame` or `of`, or by hand, beginning with ``Script()``:
@@ -61,9 +63,11 @@ class Script(Generated, ByHand):
         rules: What is answered to the client whatever the steps do: a file's interactive lines, and `when`.
         recorded: What is known of the connection that was recorded: its number (0: this is no recording), `opened`,
             `path`, `url` and `subprotocol`.
+        written: Which model wrote the messages, and what for; None: none did. Its `usage` are requests, tokens and
+            cost; `cached` says whether they came from the cache; `path` is the file that keeps them.
     """
 
-    __slots__ = ("_delays", "_endless", "_name", "_program", "_steps", "recorded", "rules")
+    __slots__ = ("_delays", "_endless", "_name", "_program", "_steps", "recorded", "rules", "written")
 
     def __init__(self) -> None:
         self._name = "<script>"
@@ -73,13 +77,14 @@ class Script(Generated, ByHand):
         self._endless: Endless | None = None
         self.rules: tuple[Rule, ...] = ()
         self.recorded = Recorded()
+        self.written: Origin | None = None
 
     @classmethod
     def _of(cls, made: Made, rules: tuple[Rule, ...] = ()) -> Self:
         """Return the script of what was made; a table's rows, which have no rules, get `rules`."""
         script = cls()
         script._name, script._program, script._delays = made.name, made.program, made.delays
-        script._endless = made.endless
+        script._endless, script.written = made.endless, made.written
         script._steps = None if made.lines is None else made.lines.steps
         script.rules = rules if made.lines is None else made.lines.rules
         script.recorded = Recorded() if made.lines is None else made.lines.recorded
@@ -93,7 +98,7 @@ class Script(Generated, ByHand):
         """
         self._whole()
         lines = Parsed(tuple(steps), self.rules, recorded=self.recorded)
-        return self._of(Made(self._name, lines, delays=self._delays))
+        return self._of(Made(self._name, lines, delays=self._delays, written=self.written))
 
     @property
     def name(self) -> str:
@@ -240,7 +245,8 @@ class Script(Generated, ByHand):
         if isinstance(source, Script):
             only_for_tables(options, "a Script")
             lines = None if source._steps is None else Parsed(source._steps, source.rules, recorded=source.recorded)
-            made = Made(source._name, lines, None if lines else source._program, source._delays, source._endless)
+            program_ = None if lines else source._program
+            made = Made(source._name, lines, program_, source._delays, source._endless, source.written)
             return cls._of(made.timed(timing), source.rules)
         if isinstance(source, (str, os.PathLike)):
             return cls._of(from_file(source, timing, options))
@@ -301,8 +307,10 @@ class Script(Generated, ByHand):
         arguments = {key: value for key, value in locals().items() if key != "self"}
         rules = (*self.rules, rule(**arguments))
         if self._steps is None:
-            return Script._of(Made(self._name, program=self._program, endless=self._endless), rules)
-        return Script._of(Made(self._name, Parsed(self._steps, rules, recorded=self.recorded), delays=self._delays))
+            made = Made(self._name, program=self._program, endless=self._endless, written=self.written)
+            return Script._of(made, rules)
+        lines = Parsed(self._steps, rules, recorded=self.recorded)
+        return Script._of(Made(self._name, lines, delays=self._delays, written=self.written))
 
     # What it holds
 
@@ -445,7 +453,7 @@ class Script(Generated, ByHand):
             table = self.program
             cuts = None if table.cuts is None else table.cuts.scaled(factor)
             faster = replace(table, at=Scaled(table.at, factor), period=table.period / factor, cuts=cuts)
-            return Script._of(Made(self._name, program=faster), self.rules)
+            return Script._of(Made(self._name, program=faster, written=self.written), self.rules)
         return self._with(map(timed, self._steps))
 
     def shift(self, ms: float) -> Script:
@@ -585,7 +593,7 @@ class Script(Generated, ByHand):
             if problems:
                 raise ScriptError(self._name, problems)
         header, lines = self._lines()
-        if header and where.suffix.lower() == ".csv":
+        if self._delays and where.suffix.lower() == ".csv":
             raise ScriptError(self._name, 'a .csv has no line that says timing="delay"; save it as .jsonl or .parquet')
         # What was said to a real server may be as secret as the recording was.
         write(where, header, lines, shared=not self.recorded.connection)
@@ -602,7 +610,11 @@ class Script(Generated, ByHand):
     def _lines(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Return the header line of a replay file, or nothing, and its other lines."""
         self._whole()
-        header: dict[str, Any] = {"mockforge": HEADER_VERSION, "timing": "delay"} if self._delays else {}
+        header: dict[str, Any] = {"timing": "delay"} if self._delays else {}
+        if self.written is not None:
+            header |= self.written.header()
+        if header:
+            header = {"mockforge": HEADER_VERSION, **header}
         about = self.recorded
         # A query may be secret, and a file is passed on.
         head = [replace(about, url=shown_url(about.url)).line()] if about.connection else []
@@ -625,7 +637,8 @@ class Script(Generated, ByHand):
             raise ScriptError(self._name, str(error)) from error
 
     def __repr__(self) -> str:
-        return f"<Script {self._name}, {self.summary()}>"
+        origin = "" if self.written is None else f", {self.written}"
+        return f"<Script {self._name}, {self.summary()}{origin}>"
 
     def summary(self) -> str:
         """Return how many steps and rules there are, and how long the steps last."""

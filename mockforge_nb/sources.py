@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from .core.jsonl import Parsed, assemble, each_connection, lines_of, looks_like_step, parse, unreachable
+from .core.origin import Origin
 from .core.program import Program
 from .core.recorded import is_head, recorded_of, shown_url, ws_url
 from .errors import OptionError, ScriptError, ScriptFileNotFoundError
@@ -35,6 +36,7 @@ class Made(NamedTuple):
         program: The program of a table's rows; None: it is none.
         delays: Whether `ts` is the pause before each step.
         endless: Messages without end; None: it is none.
+        written: Which model wrote them, and what for; None: none did.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Made(NamedTuple):
     program: Program | None = None
     delays: bool = False
     endless: Endless | None = None
+    written: Origin | None = None
 
     def timed(self, timing: object) -> Made:
         """Return the same with `ts` as `timing` says.
@@ -147,7 +150,8 @@ def _made(
     if missed:
         shown = ", ".join(missed[:10]) + (f" and {len(missed) - 10} more" if len(missed) > 10 else "")
         warnings.warn(f"no way through the script leads to {shown}", stacklevel=stacklevel)
-    return Made(name, lines, delays=lines.header.get("timing") == "delay").timed(timing)
+    delays, origin = lines.header.get("timing") == "delay", Origin.of_header(lines.header)
+    return Made(name, lines, delays=delays, written=origin).timed(timing)
 
 
 def connections_of(path: str | os.PathLike[str]) -> list[Parsed]:

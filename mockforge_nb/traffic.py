@@ -59,6 +59,8 @@ class Traffic:
         does not apply is null, as are a text and data that `limits(log_bytes=)` has forgotten. The index has the
         row's number since the last `clear()`.
 
+        A story's event that left late because it was not written in time has ``starved`` in `fault`, too.
+
         With a proxy there are two more: `relay`, what became of a row (``forwarded``, ``changed``, ``dropped``;
         ``injected``: the other side never said it; ``answered``: by a rule; ``replayed``: by a cassette, or in the
         place of an upstream that is down), and `original`, the text or bytes that

@@ -8,18 +8,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from .augmentation import ReplayAugmentationConfig, WebSocketAiConfig
 from .core.events import Close
 from .core.recorded import shown_url
 from .script import Script
 
 PLAIN = (str, bytes, int, float, timedelta, os.PathLike, Script, Close, type(None))
+CONFIGS = (ReplayAugmentationConfig, WebSocketAiConfig)
 SHOWN = 40
 DEFAULTS: tuple[tuple[str, object], ...] = (
     ("scope", "connection"), ("then", "hold"), ("prefix", ""), ("direction", "out"), ("probability", 1.0), ("burst", 0),
     ("body", ""), ("headers", {}), ("redact", []), ("redact", ()), ("timeout", 10), ("record_mode", "all"),
     ("match", "equal"), ("ignore", ()), ("rebase", ()), ("speed", 1.0),
 )  # fmt: skip
-UNNAMED = ("pattern", "reply", "function", "source", "value", "name", "status", "delays", "phases", "path", "upstream")
+UNNAMED = (
+    "pattern", "reply", "function", "source", "value", "name", "status", "delays", "phases", "path", "upstream",
+    "narrative",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +53,8 @@ class Word:
         said = {name: value for name, value in self.arguments.items() if value is not None and value is not ...}
         if self.call == "proxy":
             said = without_secrets(said)
+        elif self.call == "narrate":
+            said = told(said)
         texts = []
         for name, value in said.items():
             if value is False or (name, value) in DEFAULTS:
@@ -86,6 +93,8 @@ def same(a: object, b: object) -> bool:
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, CONFIGS) and type(a) is type(b):
+        return same(vars(a), vars(b))
     # True is 1 and 1 is 1.0 to Python, but not in a JSON message.
     plain = isinstance(a, PLAIN) and isinstance(b, PLAIN) and isinstance(a, bool) is isinstance(b, bool)
     return plain and bool(a == b)
@@ -100,6 +109,18 @@ def without_secrets(said: Mapping[str, object]) -> dict[str, object]:
     if isinstance(headers, Mapping):
         found["headers"] = {name: None if value is None else "***" for name, value in headers.items()}
     return found
+
+
+def told(said: Mapping[str, object]) -> dict[str, object]:
+    """Return a story's arguments as they may be shown: what was said, and no key."""
+    found = {name: value for name, value in said.items() if (name, value) not in _UNTOLD}
+    if hasattr(found.get("schema"), "columns"):
+        found["schema"] = type(found["schema"])  # a table's rows would fill the line
+    return found | {"api_key": "***"} if "api_key" in found else found
+
+
+_UNTOLD = (("events", 100), ("rate", 1.0), ("model", "local"), ("seed", 1), ("temperature", 0.0), ("evolve", True),
+           ("timeout", 60), ("retries", 3), ("repeats", True))  # fmt: skip
 
 
 def shown(value: object) -> str:

@@ -123,10 +123,13 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """The user sends a message from outside the plan."""
+    """The user sends a message from outside the plan; of a story's event, what the traffic says of it."""
 
     opcode: int
     payload: bytes
+    step: int = -1
+    due_ms: float = NAN
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

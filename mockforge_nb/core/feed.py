@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .events import Close, Drop
+from .narrative import STARVED, Dated, Pace, Paced, Told
 from .plan import Stream
 from .program import Payload
 from .rules import Answer, Connected, one_message
@@ -21,19 +22,29 @@ _QUICK: Final = frozenset(map(type, map(iter, ([], (), range(0), "", {}, {}.valu
 
 @dataclass(frozen=True, slots=True)
 class Poured:
-    """An item that is due: what is sent, its number from 0, when it was due (s), and the stream's time (ms)."""
+    """An item that is due.
 
-    answer: Answer
+    Attributes:
+        answer: What is sent.
+        index: Its number, from 0.
+        due: When it was due (s).
+        script_ms: The stream's time (ms).
+        fault: What the traffic says of it; None: nothing.
+    """
+
+    answer: Answer | Dated
     index: int
     due: float
     script_ms: float
+    fault: str | None = None
 
 
 class Feed:
     """Takes items from a source at its rate, or at the times that come with them.
 
     With a rate, item ``i`` is due ``i / rate`` after the start; a source that falls behind by more than one
-    interval goes on from there, so that what was late does not come as a burst.
+    interval goes on from there, so that what was late does not come as a burst. A story's events are due as its
+    `Pace` says.
 
     Args:
         stream: What is streamed.
@@ -50,6 +61,10 @@ class Feed:
         self.source = stream.open(connection)
         self._timed, self._scale = stream.timed, 1 / stream.speed
         self._entered, self._began = now, now if began is None else began
+        self._pace: Pace | None = None
+        if stream.paced:
+            assert isinstance(self.source, Paced)
+            self._pace = self.source.pace
         self._rate = stream.rate
         self._interval = 1 / stream.rate if stream.rate is not None else 0.0
         self._quick = type(self.source) in _QUICK
@@ -67,12 +82,16 @@ class Feed:
         if self._ended or self._asked or self._ready or self._quick:
             return None
         self._asked = True
-        return self.source, 1 if self._interval else AT_ONCE
+        return self.source, 1 if self._interval or self._pace is not None else AT_ONCE
 
     def come(self, items: list[Any], now: float) -> None:
         """Take items that were asked for."""
         self._asked = False
         self._ready += items
+        if self._pace is not None:
+            for told in items:
+                self._pace.set(told, now)
+            return
         if self._timed:
             while self._ready and self._due_of(self._ready[0]) < self._entered:
                 self._ready.popleft()
@@ -89,6 +108,9 @@ class Feed:
         """Return when there is something to do (s); None: not before the source says something, or never."""
         if self._timed:
             return self._due_of(self._ready[0]) if self._ready else None
+        if self._pace is not None:
+            told: Told | None = self._ready[0] if self._ready else None
+            return None if told is None else told.due
         return self._due if self._ready or (self._quick and not self._ended) else None
 
     def _due_of(self, item: tuple[float, Payload]) -> float:
@@ -102,6 +124,8 @@ class Feed:
         """
         if self._timed:
             return self._take_timed(now)
+        if self._pace is not None:
+            return self._take_told(now, self._pace)
         if self._due > now:
             return None
         if self._quick and not self._ready and not self._ended:
@@ -124,6 +148,17 @@ class Feed:
         ms, payload = self._ready.popleft()
         self._index += 1
         return Poured(payload, self._index - 1, due, ms * self._scale)
+
+    def _take_told(self, now: float, pace: Pace) -> Poured | None:
+        if not self._ready:
+            return None
+        told: Told = self._ready[0]
+        due = pace.set(told, now)
+        if due > now:
+            return None
+        self._ready.popleft()
+        pace.tell(told)
+        return Poured(told.answer, told.number, due, told.ms, STARVED if told.starved else None)
 
     def _next(self) -> Iterator[Any]:
         assert isinstance(self.source, Iterator)

@@ -276,7 +276,7 @@ class Link:
                 continue
             name = limit.fault.name
             if isinstance(command, Send):
-                through.append((leaves, replace(command, wire=(data[: limit.left],), fault=name)))
+                through.append((leaves, replace(command, wire=(data[: limit.left],), fault=_named(command, name))))
             elif isinstance(command, Raw):
                 through.append((leaves, Raw(data[: limit.left])))
             return [*through, self._leave(Drop(fault=name), leaves)]
@@ -285,12 +285,12 @@ class Link:
     def _struck(self, send: Send, due: float, tag: str | None, struck: list[Active]) -> list[tuple[float, Crossing]]:
         """Return what faults make of a message, one after the other."""
         delay, copies, held, cut = self._delay(send, tag), 1, None, None
-        names = []
+        names = [] if send.fault is None else [send.fault]  # what is said of it already
         for one in struck:
             name, options = one.fault.name, one.fault.options
             names.append(name)
             if name == "drop":
-                return [self._leave(_lost(send, ",".join(names)), due)]
+                return [self._leave(replace(send, wire=LOST, fault=",".join(names)), due)]
             if name == "duplicate":
                 copies *= options["copies"]
             elif name == "flood":
@@ -378,4 +378,9 @@ def ending(fault: Fault) -> Close | Drop:
 
 
 def _lost(send: Send, name: str) -> Send:
-    return replace(send, wire=LOST, fault=name)
+    return replace(send, wire=LOST, fault=_named(send, name))
+
+
+def _named(send: Send, name: str) -> str:
+    """Return the names of what struck a message, with what is said of it already."""
+    return name if send.fault is None else f"{send.fault},{name}"

@@ -66,6 +66,7 @@ class Stream:
         speed: What these times are divided by; infinite: as fast as the client reads.
         shared: Whether who joins late enters where the others are, in place of at the beginning.
         variables: The template variables that its payloads use and that are not built in.
+        paced: Whether it is a story: each item is a `Told` and what is iterated is `Paced`; then there is no rate.
     """
 
     open: Callable[[Connected | None], Iterator[Any] | AsyncIterator[Any]]
@@ -75,6 +76,7 @@ class Stream:
     speed: float = 1.0
     shared: bool = False
     variables: frozenset[str] = frozenset()
+    paced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

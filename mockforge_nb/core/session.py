@@ -57,6 +57,7 @@ from .identity import Identity
 from .link import LOST
 from .log import ANSWERED, DROPPED, FORWARDED, INJECTED, REPLAYED
 from .message import Message
+from .narrative import Dated
 from .network import Network
 from .outbox import MESSAGE_COST, Outbox
 from .plan import Echo, Handle, Plan, Relay, Replay, Shared, Stream
@@ -584,7 +585,8 @@ class Session:
     def _push(self, event: Pushed, now: float, out: list[Command]) -> None:
         if not self._outbox.ending:
             relay = None if self._relaying is None else INJECTED
-            self._outbox.offer(Send(event.opcode, event.payload, relay=relay), now, out)
+            send = Send(event.opcode, event.payload, event.step, event.due_ms, fault=event.fault, relay=relay)
+            self._outbox.offer(send, now, out)
 
     def _turn(self, now: float, out: list[Command]) -> None:
         """Send what is due, up to a turn's worth, and ask to be woken for the rest."""
@@ -691,19 +693,22 @@ class Session:
                 self._feed = None
                 self._behaved(now, out)
             return 0
-        if not isinstance(poured.answer, Payload):
-            assert isinstance(poured.answer, (Close, Drop))
-            self._outbox.close(poured.answer, now, out)
+        answer = poured.answer
+        if isinstance(answer, Dated):
+            answer = answer.at(self.speech.time_ns(now, poured.script_ms))
+        if not isinstance(answer, Payload):
+            assert isinstance(answer, (Close, Drop))
+            self._outbox.close(answer, now, out)
             return MESSAGE_COST
         self.speech.script_ms = poured.script_ms
         try:
             # A template stands at the time at which it is due, so that all who watch one stream read the same.
             context = self.speech.about(self.speech.kept("template"), poured.due, poured.script_ms, None, None)
-            data = self.speech.render(poured.answer, context)
+            data = self.speech.render(answer, context)
         except TemplateError as error:
             out.append(Failed(error, poured.index))
             return MESSAGE_COST
-        send = Send(poured.answer.opcode, data, poured.index, poured.script_ms)
+        send = Send(answer.opcode, data, poured.index, poured.script_ms, fault=poured.fault)
         self._outbox.offer(send, poured.due, out)
         return MESSAGE_COST + len(data)
 

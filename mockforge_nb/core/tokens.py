@@ -101,11 +101,12 @@ _EPOCH: Final = datetime(1970, 1, 1)  # written with a Z
 
 def now(ctx: Context, shift_ms: int = 0) -> str:
     """Return the time, shifted, as RFC 3339 with milliseconds."""
-    return _rfc3339(ctx.now_ns // 1_000_000 + shift_ms)
+    return rfc3339(ctx.now_ns // 1_000_000 + shift_ms)
 
 
 @lru_cache(16)
-def _rfc3339(milliseconds: int) -> str:
+def rfc3339(milliseconds: int) -> str:
+    """Return a time (UTC, ms) as RFC 3339 with milliseconds."""
     # Kept, as a turn's messages have one time.
     return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds") + "Z"
 

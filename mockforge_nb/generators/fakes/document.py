@@ -173,6 +173,11 @@ class Document:
         for source in self._walk(self.root):
             self._check_refs(source, done, ())
 
+    @property
+    def validator(self) -> Any:
+        """What checks whole values, a validator of jsonschema."""
+        return self._validator
+
     def place(self, pointer: str) -> str:
         """Return what errors call a part of the schema."""
         return f"{self._where} {pointer}"
