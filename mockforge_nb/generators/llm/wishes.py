@@ -13,7 +13,8 @@ from typing import Any, Final
 from mockforge_nb.core.units import number
 from mockforge_nb.errors import GeneratorError, OptionError
 from mockforge_nb.generators.fakes.document import Document, is_schema
-from mockforge_nb.generators.fakes.hints import is_type, own_schema, schema_of
+from mockforge_nb.generators.fakes.hints import is_type, schema_of
+from mockforge_nb.generators.fakes.models import own_schema
 from mockforge_nb.generators.forms import NoJSONError, article, to_bytes
 
 from .schemas import few_values, schema_of_examples
@@ -148,9 +149,9 @@ def _read(schema: Any, where: str) -> tuple[dict[str, Any], tuple[Any, ...], Any
         return copy.deepcopy(dict(FREE)), (), None
     own = own_schema(schema, where)
     if own is not None:
-        return own, (), getattr(schema, "model_validate_json", None) or getattr(schema, "validate_json", None)
+        return own.schema, (), own.take
     if is_type(schema):
-        return schema_of(schema, where), (), None
+        return schema_of(schema, where).schema, (), None
     if isinstance(schema, Mapping):
         if is_schema(schema):
             return copy.deepcopy(dict(schema)), (), None
