@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from mockforge_nb.core.moved import moved, time_of
 from mockforge_nb.errors import GeneratorError, OptionError
+from mockforge_nb.generators.times import as_instants, from_arrow
 
 from .numeric import digits_of, numbers_of, restored, rounded
 
@@ -38,8 +41,11 @@ class Beside:
 class Clock:
     """The times of a table's rows; those of one time are a tick.
 
+    Times may be Python's instants and dates, or texts as ISO 8601 has them; what is made has their form.
+
     Args:
         column: The times.
+        where: What errors call the argument that chose them.
 
     Attributes:
         order: The numbers of the rows that have a time, in the order of their times.
@@ -49,21 +55,22 @@ class Clock:
         OptionError: They are no times.
     """
 
-    def __init__(self, column: pd.Series[Any]) -> None:
+    def __init__(self, column: pd.Series[Any], where: str = "time") -> None:
         import numpy as np
 
+        self._where, self._name = where, column.name
+        column, self._form = _plain(column)
         self._dtype: Any = column.dtype
-        self._name = column.name
         found = numbers_of(column) if self._dtype.kind != "b" else None
         if found is None:
             way = f"valid: instants, durations or numbers; pd.to_datetime(df[{self._name!r}], utc=True) reads texts"
-            raise OptionError("time", self._name, f"has no times but {self._dtype}", way)
+            raise OptionError(where, self._name, f"has no times but {self._dtype}", way)
         values, missing = found
         there = np.flatnonzero(~missing & np.isfinite(values))
         self.order = there[np.argsort(values[there], kind="stable")]
         if values.dtype.kind == "u":
             if len(there) and values[there].max() > np.iinfo(np.int64).max:
-                raise OptionError("time", self._name, "has numbers beyond 2**63")
+                raise OptionError(where, self._name, "has numbers beyond 2**63")
             values = values.astype(np.int64)
         self._times = values[self.order]
         self._digits = digits_of(self._times, self._dtype) if values.dtype.kind == "f" else None
@@ -127,8 +134,19 @@ class Clock:
     def column(self, times: Array) -> Any:
         """Return times as the column has them."""
         import numpy as np
+        import pandas as pd
 
-        return restored(times, np.zeros(len(times), bool), self._dtype)
+        made = restored(times, np.zeros(len(times), bool), self._dtype)
+        if self._form is None:
+            return made
+        instants = pd.Series(made)
+        if isinstance(self._form, str):
+            before = time_of(self._form) or 0
+            ns = instants.astype("datetime64[ns, UTC]").astype("int64").tolist()
+            return np.array([moved(self._form, each - before) for each in ns], dtype=object)
+        if isinstance(self._form, datetime):
+            return instants.dt.tz_convert(self._form.tzinfo).dt.to_pydatetime()
+        return instants.dt.date.to_numpy(dtype=object)
 
     def beside(self, values: Array, missing: Array, dtype: Any) -> Beside | None:
         """Return other times as what keeps close to these; None: they do not, or have another unit."""
@@ -140,6 +158,31 @@ class Clock:
         spread = float(np.std(apart[~missing].astype(np.float64)))
         whole = float(self._times[-1]) - float(self._times[0])
         return Beside(dtype, missing, apart) if spread < CLOSE * whole else None
+
+
+def as_times(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column of Python's instants and dates, of Arrow's, or of texts as pandas' own; others as they are."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.ArrowDtype):
+        column = from_arrow(column)
+    made = as_instants(column, text=True)
+    # What is no time after all leaves a gap.
+    return column if made is not column and made.isna().sum() != column.isna().sum() else made
+
+
+def _plain(column: pd.Series[Any]) -> tuple[pd.Series[Any], Any]:
+    """Return a column of times as pandas' own, and one that shows the form of those that are Python's; else None."""
+    import pandas as pd
+
+    dtype: Any = column.dtype
+    made = as_times(column)
+    if made.dtype.kind not in "Mm" or made is column:
+        return column, None
+    if isinstance(dtype, pd.ArrowDtype) and dtype.kind in "Mm":
+        return made, None
+    form = max(column.dropna().tolist(), key=lambda value: len(str(value)))
+    return (column, None) if isinstance(form, str) and time_of(form) is None else (made, form)
 
 
 def _unit(dtype: Any) -> Any:

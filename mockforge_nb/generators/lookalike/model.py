@@ -57,16 +57,23 @@ class TableModel:
         columns: Sequence[str] | None = None,
         seed: int | None = 0,
     ) -> None:
+        self._where = "TableModel"
         if isinstance(columns, str):
-            raise OptionError("columns", columns, "is one text", f"valid: a list, such as [{columns!r}]")
+            raise OptionError("TableModel(columns=)", columns, "is one text", f"valid: a list, such as [{columns!r}]")
         if columns is not None and not len(columns):
-            raise OptionError("columns", columns, "chooses nothing", "valid: at least one name; all without columns=")
+            valid = "valid: at least one name; all without columns="
+            raise OptionError("TableModel(columns=)", columns, "chooses nothing", valid)
         if time is not None and time == by:
-            raise OptionError("by", by, "is also the column of the times")
+            raise OptionError("TableModel(by=)", by, "is also the column of the times")
         self._time, self._by = time, by
         self._columns = None if columns is None else list(columns)
         self._seed = _seed(seed, "TableModel(seed=)")
         self._fitted: _Fitted | None = None
+
+    def _named(self, where: str) -> TableModel:
+        """Return this model, whose errors name the arguments of `where`."""
+        self._where = where
+        return self
 
     def __repr__(self) -> str:
         if self._fitted is None:
@@ -105,16 +112,20 @@ class TableModel:
                 raise OptionError("fit(df)", df, "is no table", "give a DataFrame, or what has __arrow_c_stream__")
             from mockforge_nb.generators.arrow import ArrowTable
 
-            df = ArrowTable.stream(df).frame()
-        time = None if self._time is None else _found(df, "time", self._time)
-        by = None if self._by is None else _found(df, "by", self._by)
+            try:
+                df = ArrowTable.stream(df).frame()
+            except (TypeError, ValueError) as error:  # Arrow's own among them
+                problem, way = "has no columns as a table has", "give a table, such as series.to_frame()"
+                raise OptionError(f"{self._where}()", type(df).__name__, problem, way) from error
+        time = None if self._time is None else _found(df, f"{self._where}(time=)", self._time)
+        by = None if self._by is None else _found(df, f"{self._where}(by=)", self._by)
         chosen = [*range(df.shape[1])]
         if self._columns is not None:
-            chosen = [_found(df, "columns", each) for each in self._columns]
+            chosen = [_found(df, "TableModel(columns=)", each) for each in self._columns]
         for i, each in enumerate(chosen):
             if self._columns is not None and each in chosen[:i]:
-                raise OptionError("columns", self._columns, f"names {self._columns[i]!r} twice")
-        self._fitted = _Fitted(df, time, by, chosen, series)
+                raise OptionError("TableModel(columns=)", self._columns, f"names {self._columns[i]!r} twice")
+        self._fitted = _Fitted(df, time, by, chosen, series, self._where)
         return self
 
     def sample(self, n: int, *, seed: int | None = None, start: Any = None) -> pd.DataFrame:
@@ -177,6 +188,8 @@ class TableModel:
         source = fitted.shown(fitted.source)
         if sample is None:
             sample = self.sample(min(len(source), 100_000))
+        if not hasattr(sample, "columns") or not hasattr(sample, "iloc"):
+            raise OptionError("report(sample)", type(sample).__name__, "is no DataFrame", "give what sample() returned")
         if not source.columns.equals(sample.columns):
             raise OptionError("report(sample)", list(sample.columns), "are other columns than the source's")
         time, by, kinds = fitted.places()
@@ -200,20 +213,21 @@ class _Fitted:
         by: The number of the column of the keys.
         chosen: The numbers of the columns that a sample has.
         series: What is one series, by row; None: all rows of a key.
+        where: Whose arguments errors name.
     """
 
     def __init__(
-        self, df: pd.DataFrame, time: int | None, by: int | None, chosen: list[int], series: Array | None
+        self, df: pd.DataFrame, time: int | None, by: int | None, chosen: list[int], series: Array | None, where: str
     ) -> None:
         import numpy as np
 
         self._time, self._by, self._chosen = time, by, chosen
         self._clock = None
-        keys = np.zeros(len(df), np.int64) if by is None else _keys(df.iloc[:, by])
+        keys = np.zeros(len(df), np.int64) if by is None else _keys(df.iloc[:, by], f"{where}(by=)")
         ordered = time is not None or by is not None or series is not None
         series = np.zeros(len(df), np.int64) if series is None else series
         if time is not None:
-            self._clock = Clock(df.iloc[:, time])
+            self._clock = Clock(df.iloc[:, time], f"{where}(time=)")
             order = self._clock.order
             df, keys, series = df.iloc[order], keys[order], series[order]
         self.source = df
@@ -294,7 +308,7 @@ def _seed(seed: Any, where: str) -> int | None:
     return int(seed)
 
 
-def _keys(column: pd.Series[Any]) -> Array:
+def _keys(column: pd.Series[Any], where: str) -> Array:
     """Return the number of each row's key, from 0; rows without one have one of their own.
 
     Raises:
@@ -306,7 +320,7 @@ def _keys(column: pd.Series[Any]) -> Array:
     try:
         codes, _ = pd.factorize(column, use_na_sentinel=False)
     except TypeError as error:
-        raise OptionError("by", column.name, f"has values that are no keys ({error})") from error
+        raise OptionError(where, column.name, f"has values that are no keys ({error})") from error
     return codes.astype(np.int64)
 
 

@@ -9,6 +9,7 @@ import pandas as pd  # noqa: TID253  # reached only by TableModel.report(), whos
 
 from mockforge_nb.errors import GeneratorError
 
+from .clock import as_times
 from .copula import MOST, correlations
 from .numeric import numbers_of
 
@@ -100,6 +101,8 @@ def likeness(
         by: The number of the column of the keys.
         kinds: What each column is.
     """
+    if time is not None:
+        source, sample = (_timed(frame, time) for frame in (source, sample))
     shown = tuple("clock" if place == time else kind for place, kind in enumerate(kinds))
     rows = []
     for place, kind in enumerate(shown):
@@ -116,6 +119,15 @@ def likeness(
     made["change"], made["change_sample"] = made["change"].astype("float64"), made["change_sample"].astype("float64")
     made.source, made.sampled, made.kinds = source, sample, shown
     made.attrs["correlation_gap"] = _correlation_gap(source, sample, by, shown)
+    return made
+
+
+def _timed(frame: pd.DataFrame, time: int) -> pd.DataFrame:
+    """Return a table whose column of times is of a type of pandas."""
+    columns = [frame.iloc[:, place] for place in range(frame.shape[1])]
+    columns[time] = as_times(columns[time])
+    made = pd.concat(columns, axis=1)
+    made.columns = frame.columns
     return made
 
 

@@ -210,6 +210,31 @@ def test_gaps_and_bursts_remain() -> None:
     assert made["at"].dtype == df["at"].dtype
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda at: at.date(),
+        lambda at: at.to_pydatetime(),
+        lambda at: f"{at:%Y-%m-%d}",
+        lambda at: f"{at:%Y-%m-%dT%H:%M:%S}.250+02:00",
+    ],
+)
+def test_times_that_pandas_has_no_type_for_keep_their_form(form: Any) -> None:
+    days = pd.date_range("2026-01-01", periods=40, freq="D")
+    df = pd.DataFrame({"at": pd.Series([form(each) for each in days], dtype=object), "v": np.arange(40) % 7 / 2})
+    made = more(df, 60, time="at")
+    assert made["at"].tolist() == [form(each) for each in pd.date_range("2026-01-01", periods=60, freq="D")]
+    assert cell(TableModel(time="at").fit(df).report(), "at", "gap") == pd.Timedelta("1D")
+
+
+def test_times_of_arrow_are_a_clock() -> None:
+    for dtype in ("timestamp[us][pyarrow]", "date32[day][pyarrow]"):
+        df = pd.DataFrame({"at": pd.Series(pd.date_range("2026-01-01", periods=20), dtype="M8[us]").astype(dtype)})
+        made = more(df, 30, time="at")["at"]
+        assert made.dtype == dtype
+        assert str(made.iloc[-1])[:10] == "2026-01-30"
+
+
 def test_start_is_when_the_first_row_is() -> None:
     model = TableModel(time="date", by="symbol").fit(STOCKS)
     later = model.sample(50, start="2030-01-01")
@@ -458,11 +483,13 @@ def test_very_many_columns() -> None:
     assert more(wide, 20).shape == (20, 10_000)
 
 
-def test_times_of_many_zones_are_drawn_whole_and_are_no_time() -> None:
+def test_times_of_many_zones_are_drawn_whole_and_as_a_clock_get_that_of_one() -> None:
     times = [pd.Timestamp("2024-01-01", tz=zone) for zone in ("Asia/Tokyo", "Europe/Rome")] * 4
     df = pd.DataFrame({"at": pd.Series(times, dtype=object)})
     assert set(map(str, more(df, 50)["at"])) == set(map(str, times))
-    assert "pd.to_datetime(df['at'], utc=True)" in error_of(TableModel(time="at").fit, df)
+    made = more(df, 50, time="at")["at"]
+    assert len(set(map(str, made.map(lambda each: each.tzinfo)))) == 1
+    assert made.is_monotonic_increasing
 
 
 def test_times_end_where_their_type_does() -> None:
