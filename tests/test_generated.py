@@ -279,7 +279,7 @@ def test_times_in_messages_are_those_at_which_they_are_due() -> None:
 
 def test_like_takes_what_its_siblings_take(tmp_path: Path) -> None:
     for source in (STOCKS, feeds.chat(60, seed=1)):
-        script = Script.like(source, n=np.int64(3), seed=-1)
+        script = Script.like(source, n=np.int64(3), seed=-1)  # type: ignore[arg-type]
         assert len(script) == 3
         assert values(script) == values(Script.like(source, n=3, seed=-1))
     assert len(Script.like(feeds.chat(None, seed=1), seed=1)) == 5000

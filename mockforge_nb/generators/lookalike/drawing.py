@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from .causes import Missing, Order, binned, told_by_rare
 from .clock import Beside, Clock
 from .copula import Copula, determined, sorted_by_numbers
 from .marginals import Column, Grid, Pool, Steps, Texts
@@ -33,12 +34,24 @@ FOLLOWED: Final = 16
 class Independent:
     """Rows that know nothing of each other.
 
+    Where texts that hardly come again tell what else is in their rows, these are the source's, their numbers a little
+    beside.
+
     Args:
         columns: The columns' models by their numbers.
-        count: How many rows the source has.
+        source: The source's rows.
     """
 
-    def __init__(self, columns: Mapping[int, Column], count: int) -> None:
+    def __init__(self, columns: Mapping[int, Column], source: pd.DataFrame) -> None:
+        self._count = len(source)
+        self._columns: dict[int, Column] = dict(columns)
+        self._order = Order(source, [i for i, each in columns.items() if isinstance(each, (Pool, Grid))])
+        self._whole = told_by_rare(columns)
+        if not self._whole:
+            self._relate(columns)
+
+    def _relate(self, columns: Mapping[int, Column]) -> None:
+        """Find how the columns go together."""
         pools = {place: each for place, each in columns.items() if isinstance(each, Pool) and len(each.edges) > 2}
         self._parents = determined(pools)
         free = {
@@ -46,9 +59,9 @@ class Independent:
             for place, each in columns.items()
             if place not in self._parents and (isinstance(each, Grid) or (isinstance(each, Pool) and each.coarse))
         }
-        self._columns: dict[int, Column] = {**columns, **sorted_by_numbers(free)}
+        self._columns |= sorted_by_numbers(free)
+        self._missing = Missing({i: each for i, each in self._columns.items() if i not in self._parents}, self._count)
         self._copula = Copula.fitted({place: self._columns[place] for place in free})  # type: ignore[misc]  # not Texts
-        self._count = count
         self._told: dict[int, Array] = {}
         for place, parent in self._parents.items():
             child, other = self._columns[place], self._columns[parent]
@@ -58,33 +71,54 @@ class Independent:
 
     def parts(self, rng: np.random.Generator) -> Iterator[Part]:
         """Yield rows without end."""
-        import numpy as np
-
         running = Running(self._columns, rng)
         for size in _sizes():
             # What is missing together in the source is so here: each row lacks what one of the source does.
             rows = rng.integers(self._count, size=size)
-            places = self._copula.places(size, rng)
             part: Part = {-1: size}
-            codes: dict[int, Array] = {}
-            for place, column in self._columns.items():
-                if place in self._parents:
-                    continue
-                missing = column.missing[rows]
-                if isinstance(column, Pool):
-                    u = places[place] if place in places else rng.random(size)
-                    codes[place] = np.where(missing, -1, column.coded(u))
-                    part[place] = column.taken(codes[place])
-                elif isinstance(column, Grid):
-                    u = places[place] if place in places else rng.random(size)
-                    part[place] = column.at(u, missing)
-                else:
-                    part[place] = running.on(place, rows)
-            for place, parent in self._parents.items():
-                child = self._columns[place]
-                assert isinstance(child, Pool)
-                part[place] = child.taken(self._told[place][codes[parent]])
+            if self._whole:
+                for place, column in self._columns.items():
+                    if isinstance(column, (Pool, Grid)):
+                        part[place] = beside(column, rows, rng)
+                    else:
+                        part[place] = running.on(place, rows)
+            else:
+                self._draw(part, rows, running, rng)
+            self._order.kept(part)
             yield part
+
+    def _draw(self, part: Part, rows: Array, running: Running, rng: np.random.Generator) -> None:
+        """Draw rows of which each has gaps as one of the source, or as those with the same cause."""
+        import numpy as np
+
+        size = len(rows)
+        places = self._copula.places(size, rng)
+        codes: dict[int, Array] = {}
+        caused: dict[int, Array] = {}
+        for cause in dict.fromkeys(self._missing.causes.values()):
+            column = self._columns[cause]
+            assert isinstance(column, (Pool, Grid))
+            if cause not in places:
+                places[cause] = rng.random(size)
+            caused[cause] = self._missing.rows(cause, binned(column, places[cause], column.missing[rows]), rng)
+        for place, column in self._columns.items():
+            if place in self._parents:
+                continue
+            lacking = caused[self._missing.causes[place]] if place in self._missing.causes else rows
+            missing = column.missing[lacking]
+            if isinstance(column, Pool):
+                u = places[place] if place in places else rng.random(size)
+                codes[place] = np.where(missing, -1, column.coded(u))
+                part[place] = column.taken(codes[place])
+            elif isinstance(column, Grid):
+                u = places[place] if place in places else rng.random(size)
+                part[place] = column.at(u, missing)
+            else:
+                part[place] = running.on(place, lacking)
+        for place, parent in self._parents.items():
+            child = self._columns[place]
+            assert isinstance(child, Pool)
+            part[place] = child.taken(self._told[place][codes[parent]])
 
 
 class Following:
@@ -121,6 +155,7 @@ class Following:
             for place, each in columns.items()
         }
         self._alone.clear()  # its values are the source's
+        self._order = Order(source, [i for i, each in self.columns.items() if isinstance(each, (Pool, Grid))])
 
     def _moving(self, place: int, column: Column, values: pd.Series[Any]) -> Column | Walk | Beside:
         import numpy as np
@@ -184,18 +219,25 @@ class Following:
             for place, level in moved.items():
                 part[place] = restored(level, walks[place].missing[rows], walks[place].dtype)
             for place, column in self.columns.items():
-                if isinstance(column, Pool):
-                    part[place] = column.taken(column.codes[rows])
-                elif isinstance(column, Grid):
-                    # A little beside the source's value, so that it is a new one.
-                    missing = column.missing[rows]
-                    beside = np.where(missing, 0.0, column.ranks[rows]) + rng.uniform(-0.5, 1.5, len(rows))
-                    part[place] = column.at(beside / len(column.steps), missing)
+                if isinstance(column, (Pool, Grid)):
+                    part[place] = beside(column, rows, rng)
                 elif isinstance(column, Beside) and at is not None:
                     part[place] = restored(at + column.by[rows], column.missing[rows], column.dtype)
                 elif isinstance(column, (Steps, Texts)):
                     part[place] = running.on(place, rows)
+            self._order.kept(part)
             yield part
+
+
+def beside(column: Pool | Grid, rows: Array, rng: np.random.Generator) -> Any:
+    """Return the values of these rows of the source, numbers a little beside so that they are new ones."""
+    import numpy as np
+
+    if isinstance(column, Pool):
+        return column.taken(column.codes[rows])
+    missing = column.missing[rows]
+    ranks = np.where(missing, 0.0, column.ranks[rows]) + rng.uniform(-0.5, 1.5, len(rows))
+    return column.at(ranks / len(column.steps), missing)
 
 
 class Running:

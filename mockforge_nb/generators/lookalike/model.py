@@ -29,11 +29,14 @@ class TableModel:
     """Learns a table and makes rows like its own, without end.
 
     What remains: columns, order and types; each column's distribution, and how much of it is missing, together with
-    what else; what goes together. Without `time` and `by` the rows are independent. Of up to 256 columns (the first
-    of numbers and of categories that come again) each pair is as correlated as in the source; what follows from
-    another column, as a name from a symbol, still does. With either, rows are a path through the source's, in blocks:
-    gaps, bursts and the order of the keys remain, and numbers that move by little from row to row walk on, each key's
-    from its first value, up to a quarter of the source's range beyond it. Rows without a `time` are not learned.
+    what else, and for which values of the column that tells most about it; what goes together; of numbers of one type,
+    which is never above another. Without `time` and `by` the rows are independent. Of up to 256 columns (the first of
+    numbers and of categories that come again) each pair is as correlated as in the source; what follows from another
+    column, as a name from a symbol, still does. Where texts that hardly come again tell what else is in their rows, as
+    the names of cities tell the state, no rule can be had of them: each row is then one of the source, drawn at
+    random, its numbers a little beside. With `time` or `by` rows are a path through the source's, in blocks: gaps,
+    bursts and the order of the keys remain, and numbers that move by little from row to row walk on, each key's from
+    its first value, up to a quarter of the source's range beyond it. Rows without a `time` are not learned.
 
     Numbers lie between those of the source and have as many decimal digits. Texts that are all different become
     others of the same pattern; whole numbers and instants that only grow, or only fall, go on so. Whatever else there
@@ -234,9 +237,7 @@ class _Fitted:
         columns = {each: learned(df.iloc[:, each]) for each in chosen if each != time}
         self._way: Following | Independent | None = None
         if len(df):
-            self._way = (
-                Following(columns, df, self._clock, keys, series, by) if ordered else Independent(columns, len(df))
-            )
+            self._way = Following(columns, df, self._clock, keys, series, by) if ordered else Independent(columns, df)
         self._kinds = {place: each.kind for place, each in columns.items()}
         if isinstance(self._way, Following):
             for place, each in self._way.columns.items():

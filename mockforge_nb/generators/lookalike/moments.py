@@ -11,6 +11,8 @@ from mockforge_nb.core.moved import moved, time_of
 CLOSE: Final = 0.1
 """Instants follow the messages' times if their distance from these spreads by less than this share of all the time."""
 
+DAY: Final = 86_400_000_000_000
+
 FEW: Final = 4
 """Fewer numbers than this show no rule."""
 
@@ -102,10 +104,10 @@ def _is_day(form: Any) -> bool:
 def _unit(form: Any, time: int) -> int:
     """Return what the last digit of an instant's form stands for, in ns."""
     if _is_day(form):
-        return 86_400 * 10**9
+        return DAY
     if _is_text(form):
         clock = form[11:].split("+")[0].split("-")[0].rstrip("Z")
         whole, _, part = clock.partition(".")
-        return int(10 ** (9 - len(part))) * (60 if whole.count(":") == 1 else 1)
+        return int(10 ** (9 - len(part)) * (60 if whole.count(":") == 1 else 1))
     digits = len(str(form).partition(".")[2])
-    return max(1, round(time / float(form)) // 10 ** min(digits, 9))
+    return max(1, round(time / float(form)) // int(10 ** min(digits, 9)))

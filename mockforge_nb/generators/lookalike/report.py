@@ -26,6 +26,9 @@ MEASURED: Final = ("missing", "distinct", "mean", "std", "q05", "q50", "q95", "g
 SHOWN: Final = 12
 """Up to how many columns are drawn, the first."""
 
+PAIRED: Final = 16
+"""With up to how many other categories one is compared."""
+
 _BARS: Final = 8
 _NAMES: Final = ("source", "sample")
 _COLORS: Final = ("#4c78a8", "#f58518")
@@ -39,7 +42,8 @@ class Report(pd.DataFrame):
     is that of the gaps for the time, and of the lengths for texts that are all different. Then of source and sample
     each, the latter with ``_sample`` behind: `missing` (share), `distinct`, `mean`, `std`, `q05`, `q50`, `q95` (of
     numbers), `gap` (of the time: the median between two that differ), `change` (of a walk: the median of how much it
-    moves from row to row of its key, by share of itself).
+    moves from row to row of its key, by share of itself). Last `pairs`, of a category: the share of the sample's rows
+    whose value goes with that of another category in the source, too; the least over the others.
     """
 
     _metadata = ["source", "sampled", "kinds"]  # noqa: RUF012  # pandas' own way, which copies these
@@ -50,6 +54,16 @@ class Report(pd.DataFrame):
     @property
     def _constructor(self) -> Callable[..., Report]:
         return Report
+
+    def __repr__(self) -> str:
+        options = ("display.max_columns", None, "display.width", 120, "display.max_colwidth", 30)
+        with pd.option_context(*options):
+            return super().__repr__()
+
+    def _repr_html_(self) -> str | None:
+        with pd.option_context("display.max_columns", None):
+            html = super()._repr_html_()  # type: ignore[misc]  # pandas-stubs do not have it
+        return html if html is None else str(html)
 
     @property
     def correlation_gap(self) -> float:
@@ -111,12 +125,14 @@ def likeness(
         measured = [_measured(frame, place, kind, by) for frame in (source, sample)]
         for name in MEASURED:
             row[name], row[f"{name}_sample"] = (each.get(name) for each in measured)
+        row["pairs"] = _pairs(source, sample, place, shown)
         rows.append(row)
     names = [f"{name}{end}" for name in MEASURED for end in ("", "_sample")]
-    made = Report(rows, index=source.columns, columns=["kind", "dtype", "distance", *names])
+    made = Report(rows, index=source.columns, columns=["kind", "dtype", "distance", *names, "pairs"])
     for name in names[:14]:
         made[name] = made[name].astype("float64")
-    made["change"], made["change_sample"] = made["change"].astype("float64"), made["change_sample"].astype("float64")
+    for name in ("change", "change_sample", "pairs"):
+        made[name] = made[name].astype("float64")
     made.source, made.sampled, made.kinds = source, sample, shown
     made.attrs["correlation_gap"] = _correlation_gap(source, sample, by, shown)
     return made
@@ -216,6 +232,20 @@ def _moves(frame: pd.DataFrame, place: int, by: int | None) -> Array:
     values = pd.Series(frame.iloc[:, place].to_numpy(np.float64, na_value=np.nan))
     before = values.shift() if by is None else values.groupby(pd.factorize(frame.iloc[:, by])[0]).shift()
     return ((values - before) / before.abs().where(before != 0)).to_numpy()
+
+
+def _pairs(source: pd.DataFrame, sample: pd.DataFrame, place: int, kinds: Sequence[str]) -> float | None:
+    """Return in which share of a sample's rows a category goes with another as in the source; None: there is none."""
+    if kinds[place] != "category" or not len(sample):
+        return None
+    others = [i for i, kind in enumerate(kinds) if i != place and kind == "category"][:PAIRED]
+    own = [frame.iloc[:, place].astype(str).tolist() for frame in (source, sample)]
+    shares = []
+    for other in others:
+        both = [frame.iloc[:, other].astype(str).tolist() for frame in (source, sample)]
+        known = set(zip(own[0], both[0], strict=True))
+        shares.append(sum(pair in known for pair in zip(own[1], both[1], strict=True)) / len(sample))
+    return min(shares, default=None)
 
 
 def _gaps(column: pd.Series[Any]) -> Array:
@@ -339,6 +369,14 @@ def _bars(axes: Axes, both: list[pd.Series[Any]]) -> None:
     if len(shares[0]) > _BARS or len(shares[1].index.difference(names)):
         heights = [[*each, max(0.0, 1 - sum(each))] for each in heights]
         names.append("(others)")
+    if len(shares[0]) > 2 * _BARS and sum(heights[0][:_BARS]) < 0.5:
+        # A few bars would say nothing of so many.
+        known = words[1].isin(shares[0].index)
+        text = f"{len(shares[0])} different in the source,\n{len(shares[1])} in the sample;\n"
+        text += f"{known.mean():.0%} of its rows have one of the source's" if len(known) else "no rows"
+        axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, fontsize=9)
+        axes.set_axis_off()
+        return
     places = np.arange(len(names))
     for offset, height, color in zip((-0.2, 0.2), heights, _COLORS, strict=True):
         axes.barh(places + offset, height, 0.4, color=color)

@@ -118,6 +118,63 @@ def test_what_follows_from_another_column_still_does() -> None:
     assert made["symbol"].value_counts(normalize=True)["MSFT"] == pytest.approx(0.4, abs=0.06)
 
 
+def test_what_is_missing_is_so_for_its_cause() -> None:
+    rng = np.random.default_rng(0)
+    event, x = rng.choice(["click", "view", "buy"], 300), rng.normal(size=300)
+    df = pd.DataFrame({"amount": np.where(event == "buy", rng.normal(size=300), np.nan), "event": event, "x": x})
+    df["page"] = pd.Series(rng.choice(["a", "b", "c"], 300)).where(event == "view")
+    df["debt"] = np.where(x < 0, rng.normal(size=300), np.nan)
+    made = more(df)
+    assert (made["amount"].notna() == (made["event"] == "buy")).all()
+    assert (made["page"].notna() == (made["event"] == "view")).all()
+    assert made["debt"][made["x"] > 0.3].isna().all()
+    assert made["debt"][made["x"] < -0.3].notna().all()
+    # Chance is no cause.
+    df["amount"] = np.where(rng.random(300) < 0.3, np.nan, 1.5 * x)
+    shares = more(df)["amount"].isna().groupby(made["event"]).mean()
+    assert shares.max() - shares.min() < 0.06
+
+
+def test_texts_that_hardly_come_again_keep_what_they_tell() -> None:
+    origin = CARS.groupby("Name")["Origin"].first()
+    made = more(CARS)
+    assert (made["Name"].map(origin) == made["Origin"]).all()
+    airports = real("airports")
+    model = TableModel().fit(airports)
+    made = model.sample(3000)
+    known = set(zip(airports["city"], airports["state"], strict=True))
+    assert all(pair in known for pair in zip(made["city"], made["state"], strict=True))
+    told = [each["latitude"].corr(each.groupby("state")["latitude"].transform("mean")) for each in (airports, made)]
+    assert told[1] == pytest.approx(told[0], abs=0.01)
+    assert not made["latitude"].isin(airports["latitude"]).all()  # and yet there are new ones
+    report = model.report()
+    assert cell(report, "city", "pairs") == 1
+    assert (
+        cell(model.report(made.assign(state=made["state"].sample(frac=1, random_state=1).array)), "city", "pairs") < 1
+    )
+    # Names that tell nothing are drawn for themselves.
+    rng = np.random.default_rng(5)
+    df = pd.DataFrame({"name": [f"n{i}" for i in rng.integers(0, 400, 500)], "side": rng.choice([*"abc"], 500)})
+    made = more(df)
+    known = set(zip(df["name"], df["side"], strict=True))
+    assert sum(pair in known for pair in zip(made["name"], made["side"], strict=True)) < 3000
+
+
+@pytest.mark.parametrize("options", [{}, {"time": "date"}])
+def test_what_is_never_above_another_is_never(options: Any) -> None:
+    made = more(WEATHER, **options)
+    assert (made["temp_min"] <= made["temp_max"]).all()
+    rng = np.random.default_rng(6)
+    bid = rng.lognormal(0, 1, 500).round(2)
+    ask = (bid + rng.exponential(0.3, 500) + 0.01).round(2)
+    quotes = pd.DataFrame({"bid": bid, "ask": ask, "low": (bid / 2).round(2), "noise": rng.normal(size=500)})
+    quotes.loc[rng.random(500) < 0.1, "ask"] = np.nan
+    made = more(quotes)
+    assert (made["bid"] < made["ask"])[made["ask"].notna()].all()
+    assert (made["low"] <= made["bid"]).all()
+    assert ks_2samp(quotes["ask"].dropna(), made["ask"].dropna()).statistic < 0.06
+
+
 def test_ids_grow_and_texts_that_are_all_different_are_new() -> None:
     rng = np.random.default_rng(3)
     uuids = [str(UUID(bytes=rng.bytes(16), version=4)) for _ in range(300)]
@@ -229,7 +286,8 @@ def test_times_that_pandas_has_no_type_for_keep_their_form(form: Any) -> None:
 
 def test_times_of_arrow_are_a_clock() -> None:
     for dtype in ("timestamp[us][pyarrow]", "date32[day][pyarrow]"):
-        df = pd.DataFrame({"at": pd.Series(pd.date_range("2026-01-01", periods=20), dtype="M8[us]").astype(dtype)})
+        df = pd.DataFrame({"at": pd.Series(pd.date_range("2026-01-01", periods=20), dtype="M8[us]")})
+        df = df.astype({"at": dtype})
         made = more(df, 30, time="at")["at"]
         assert made.dtype == dtype
         assert str(made.iloc[-1])[:10] == "2026-01-30"
@@ -546,6 +604,25 @@ def test_a_report_draws_each_column(df: pd.DataFrame, options: Any) -> None:
     figure.canvas.draw()
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert [title.rsplit(" (", 1)[0] for title in titles] == [str(name) for name in df.columns[:12]]
+    plt.close(figure)
+
+
+def test_a_report_shows_all_its_columns() -> None:
+    report = TableModel().fit(CARS).report()
+    for name in report.columns:
+        assert name in repr(report)
+        assert name in (report._repr_html_() or "")
+    assert "..." not in repr(report)
+
+
+def test_a_plot_of_very_many_texts_says_how_many() -> None:
+    mpl.use("agg")
+    from matplotlib import pyplot as plt
+
+    figure = TableModel(columns=["city", "state"]).fit(real("airports")).report().plot()
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert "2674 different in the source" in texts[0]
+    assert "100% of its rows have one of the source's" in texts[0]
     plt.close(figure)
 
 
