@@ -39,8 +39,11 @@ class TableModel:
     its first value, up to a quarter of the source's range beyond it. Rows without a `time` are not learned.
 
     Numbers lie between those of the source and have as many decimal digits. Texts that are all different become
-    others of the same pattern; whole numbers and instants that only grow, or only fall, go on so. Whatever else there
-    is (lists, dicts, mixed objects) is drawn whole.
+    others of the same pattern: their words are the source's, their numbers lie between the source's at that place, and
+    codes are new; texts that count, or are instants in order, go on so; sentences, and texts of which there can hardly
+    be others, are drawn whole, and may come again. Whole numbers and instants that only grow, or only fall, go on so.
+    Whatever else there is (lists, dicts, mixed objects) is drawn whole. Fewer than eight values show no rule: a table
+    of one row has the same id in all that are made.
 
     Args:
         time: The column that says when a row is: instants, durations or numbers.

@@ -1,5 +1,8 @@
+import ipaddress
+import re
 import warnings
 from itertools import islice
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -198,12 +201,66 @@ def test_an_id_that_its_type_cannot_hold_begins_again() -> None:
 
 
 @given(st.lists(st.text(max_size=6), min_size=8, max_size=40, unique=True))
-def test_texts_are_made_without_end_and_never_twice(texts: list[str]) -> None:
-    from random import Random
-
+def test_any_texts_have_more_like_them(texts: list[str]) -> None:
     made = list(islice(TextPattern.of_texts(texts).made(Random(1)), 300))
-    assert len(set(made)) == 300
-    assert not set(made) & set(texts)
+    assert len(made) == 300
+    assert made == list(islice(TextPattern.of_texts(texts).made(Random(1)), 300))
+    assert all(len(each) <= 2 * max(map(len, texts)) + 2 for each in made)
+
+
+def texts_like(texts: list[str], count: int = 1000) -> list[str]:
+    return list(islice(TextPattern.of_texts(texts).made(Random(1)), count))
+
+
+def test_texts_that_count_go_on_counting() -> None:
+    orders = [f"ORD-{i:06d}" for i in range(2000)]
+    assert texts_like(orders, 3) == ["ORD-002000", "ORD-002001", "ORD-002002"]
+    assert texts_like(Random(1).sample(orders, 2000), 2) == ["ORD-002000", "ORD-002001"]
+    assert texts_like([f"#{i}." for i in range(5, 100, 5)], 2) == ["#100.", "#105."]
+
+
+def test_numbers_in_texts_lie_between_those_of_their_place() -> None:
+    rng = Random(2)
+    known = {".".join(str(rng.randrange(256)) for _ in range(4)) for _ in range(1000)}
+    made = texts_like(sorted(known))
+    assert all(str(ipaddress.IPv4Address(each)) == each for each in made)
+    assert len(set(made)) == 1000
+    assert not known & set(made)
+
+
+def test_words_stay_whole() -> None:
+    rng = Random(3)
+    first, last = ["ann", "bo", "carla", "dimitri", "eve"], ["smith", "ng", "garcia", "li"]
+    mails = sorted({f"{rng.choice(first)}.{rng.choice(last)}{rng.randrange(1000)}@mail.com" for _ in range(50)})
+    for each in texts_like(mails):
+        match = re.fullmatch(r"([a-z]+)\.([a-z]+)\d{1,3}@mail\.com", each)
+        assert match
+        assert match[1] in first
+        assert match[2] in last
+    sentences = [f"The {one} of {two} is late." for one in first for two in last]
+    assert set(texts_like(sentences)) == set(sentences)
+    names = ["Oslo", "Bergen", "Rome", "Lima", "Kyoto", "Quito", "Accra", "Hanoi"]
+    assert set(texts_like(names)) == set(names)
+
+
+def test_codes_are_new_sign_by_sign() -> None:
+    rng = Random(4)
+    macs = [":".join(f"{rng.randrange(256):02x}" for _ in range(6)) for _ in range(200)]
+    made = texts_like(macs)
+    assert all(re.fullmatch(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", each) for each in made)
+    assert not set(made) & set(macs)
+    plates = [f"{rng.choice('ABC')}{rng.choice('XYZ')}{rng.randrange(1000):03d}" for _ in range(60)]
+    assert all(re.fullmatch(r"[ABC][XYZ]\d{3}", each) for each in texts_like(sorted(set(plates))))
+
+
+def test_instants_in_texts_are_instants() -> None:
+    rng = Random(5)
+    start = pd.Timestamp("2026-01-01T00:00:00Z")
+    texts = [f"{start + pd.Timedelta(rng.randrange(10**9), 's'):%Y-%m-%dT%H:%M:%SZ}" for _ in range(200)]
+    made = pd.to_datetime(pd.Series(texts_like(texts)), format="%Y-%m-%dT%H:%M:%SZ")
+    assert made.between(*pd.to_datetime([min(texts), max(texts)]).tz_localize(None)).all()
+    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2026-01-01", periods=60)]
+    assert texts_like(days, 2) == ["2026-03-02", "2026-03-03"]
 
 
 def test_the_normal_distribution() -> None:
