@@ -11,6 +11,7 @@ from .clock import Beside, Clock
 from .copula import Copula, determined, sorted_by_numbers
 from .marginals import Column, Grid, Pool, Steps, Texts
 from .numeric import digits_of, numbers_of, restored
+from .seasons import STRONG, Phased, Phases, days_missing, seasons
 from .walks import Levels, Path, Walk, counting, tied, walking
 
 if TYPE_CHECKING:
@@ -148,6 +149,10 @@ class Following:
         self._clock, self._keys, self._whole = clock, keys, series
         self._series = pd.factorize(keys * (int(series.max()) + 1) + series)[0]
         self._bounds = clock.bounds if clock is not None else np.arange(len(source) + 1)
+        self._seconds = None if clock is None else clock.seconds
+        self._periods: set[str] = set()
+        if self._seconds is not None and days_missing(self._seconds):
+            self._periods.add("week")
         self._alone: dict[int, tuple[Walk, Array]] = {}
         self._shared: set[int] = set()  # what counts on whatever the key
         self.columns: dict[int, Column | Walk | Beside] = {
@@ -167,6 +172,8 @@ class Following:
         numbers, missing = found
         if column.kind == "time":
             return (self._clock and self._clock.beside(numbers, missing, dtype)) or column
+        season = self._season(numbers, missing)
+        self._periods |= season.keys()
         if isinstance(column, Steps) or (numbers.dtype == np.uint64 and numbers.max() > 2**62):
             return column
         numbers = numbers.astype(np.int64) if numbers.dtype == np.uint64 else numbers
@@ -178,6 +185,8 @@ class Following:
         count = counting(numbers, dtype, missing, self._keys, self._series, digits)
         if count is not None:
             return count
+        if max(season.values(), default=0.0) >= STRONG:
+            return column
         walk = walking(numbers, dtype, missing, self._keys, self._series, digits)
         if walk is None:
             return column
@@ -185,6 +194,18 @@ class Following:
         if walk.leader < 0 and len(self._alone) < FOLLOWED:
             self._alone[place] = (walk, numbers)
         return walk
+
+    def _season(self, numbers: Array, missing: Array) -> dict[str, float]:
+        """Return the periods that tell a number, as far as it is above its key's mean."""
+        import numpy as np
+
+        if self._seconds is None or missing.all() or not np.isfinite(numbers[~missing]).all():
+            return {}
+        scale = float(np.abs(numbers[~missing].astype(np.float64)).max()) or 1.0
+        values = np.where(missing, np.nan, numbers.astype(np.float64) / scale)
+        own = self._keys[~missing]
+        mean = np.bincount(own, values[~missing]) / np.maximum(np.bincount(own), 1)
+        return seasons(self._seconds, values - np.append(mean, 0.0)[np.minimum(self._keys, len(mean))])
 
     def parts(self, rng: np.random.Generator, start: Any, time: int | None) -> Iterator[Part]:
         """Yield rows without end.
@@ -205,8 +226,14 @@ class Following:
         shared = Levels({place: each for place, each in walks.items() if place in self._shared})
         levels = Levels({place: each for place, each in walks.items() if place not in self._shared})
         now, first = start, True
+        phases = None
+        if self._seconds is not None and self._periods:
+            phases = Phases(self._seconds[self._bounds[:-1]], tuple(sorted(self._periods)))
         for size in _sizes():
-            ticks = path.ticks(size, rng)
+            phased = None
+            if phases is not None and self._clock is not None:
+                phased = Phased(phases, self._clock.gaps, self._clock.local(now), first=first)
+            ticks = path.ticks(size, rng, phased)
             rows, lengths = path.rows(ticks)
             part: Part = {-1: len(rows)}
             at: Array | None = None

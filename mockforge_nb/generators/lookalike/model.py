@@ -38,6 +38,12 @@ class TableModel:
     bursts and the order of the keys remain, and numbers that move by little from row to row walk on, each key's from
     its first value, up to a quarter of the source's range beyond it. Rows without a `time` are not learned.
 
+    Where the time of the day, the week or the year tells a fifth of a number's spread, and the source has two of these
+    or more, blocks begin where the clock stands in it, so that it remains; a number of which it tells the half does
+    not walk. Days of the week that the source leaves out have no rows, and what is always as far from the first or
+    the last day of its month stays so. Other calendars (holidays, quarters) and other periods are not learned, nor
+    are trends over the years.
+
     Numbers lie between those of the source and have as many decimal digits. Texts that are all different become
     others of the same pattern: their words are the source's, their numbers lie between the source's at that place, and
     codes are new; texts that count, or are instants in order, go on so; sentences, and texts of which there can hardly

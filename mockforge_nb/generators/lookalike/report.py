@@ -12,6 +12,7 @@ from mockforge_nb.errors import GeneratorError
 from .clock import as_times
 from .copula import MOST, correlations
 from .numeric import numbers_of
+from .seasons import explained, seasons, seconds_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = npt.NDArray[Any]
 
-MEASURED: Final = ("missing", "distinct", "mean", "std", "q05", "q50", "q95", "gap", "change")
+MEASURED: Final = ("missing", "distinct", "mean", "std", "q05", "q50", "q95", "gap", "change", "lag1", "season")
 """What is measured of the source, and in a column with ``_sample`` behind of the sample."""
 
 SHOWN: Final = 12
@@ -42,8 +43,10 @@ class Report(pd.DataFrame):
     is that of the gaps for the time, and of the lengths for texts that are all different. Then of source and sample
     each, the latter with ``_sample`` behind: `missing` (share), `distinct`, `mean`, `std`, `q05`, `q50`, `q95` (of
     numbers), `gap` (of the time: the median between two that differ), `change` (of a walk: the median of how much it
-    moves from row to row of its key, by share of itself). Last `pairs`, of a category: the share of the sample's rows
-    whose value goes with that of another category in the source, too; the least over the others.
+    moves from row to row of its key, by share of itself), `lag1` (with a time or a key: the correlation of a number
+    with the one before of its key), `season` (with a time: which share of a number's spread the time of the day, the
+    week or the year tells, and `period` is which of them tells most). Last `pairs`, of a category: the share of the
+    sample's rows whose value goes with that of another category in the source, too; the least over the others.
     """
 
     _metadata = ["source", "sampled", "kinds"]  # noqa: RUF012  # pandas' own way, which copies these
@@ -125,13 +128,17 @@ def likeness(
         measured = [_measured(frame, place, kind, by) for frame in (source, sample)]
         for name in MEASURED:
             row[name], row[f"{name}_sample"] = (each.get(name) for each in measured)
+        if time is not None or by is not None:
+            row["lag1"], row["lag1_sample"] = (_lag(frame, place, by) for frame in (source, sample))
+        if time is not None:
+            row["period"], row["season"], row["season_sample"] = _season(source, sample, place, time)
         row["pairs"] = _pairs(source, sample, place, shown)
         rows.append(row)
     names = [f"{name}{end}" for name in MEASURED for end in ("", "_sample")]
-    made = Report(rows, index=source.columns, columns=["kind", "dtype", "distance", *names, "pairs"])
+    made = Report(rows, index=source.columns, columns=["kind", "dtype", "distance", *names, "period", "pairs"])
     for name in names[:14]:
         made[name] = made[name].astype("float64")
-    for name in ("change", "change_sample", "pairs"):
+    for name in (*names[16:], "pairs"):
         made[name] = made[name].astype("float64")
     made.source, made.sampled, made.kinds = source, sample, shown
     made.attrs["correlation_gap"] = _correlation_gap(source, sample, by, shown)
@@ -232,6 +239,41 @@ def _moves(frame: pd.DataFrame, place: int, by: int | None) -> Array:
     values = pd.Series(frame.iloc[:, place].to_numpy(np.float64, na_value=np.nan))
     before = values.shift() if by is None else values.groupby(pd.factorize(frame.iloc[:, by])[0]).shift()
     return ((values - before) / before.abs().where(before != 0)).to_numpy()
+
+
+def _lag(frame: pd.DataFrame, place: int, by: int | None) -> float | None:
+    """Return the correlation of a number with the one before of its key; None: there is none."""
+    import numpy as np
+
+    if not _is_number(frame.iloc[:, place]):
+        return None
+    values = pd.Series(frame.iloc[:, place].to_numpy(np.float64, na_value=np.nan))
+    values = values.where(np.isfinite(values))
+    values = values / max(float(values.abs().max()), 1e-300) if values.notna().any() else values
+    keys = np.zeros(len(frame), np.int64) if by is None else pd.factorize(frame.iloc[:, by])[0]
+    groups = values.groupby(keys)
+    centred = values - groups.transform("mean")
+    both = np.column_stack([centred, centred.groupby(keys).shift()])
+    both = both[~np.isnan(both).any(axis=1)]
+    return float(correlations(both)[0, 1]) if len(both) > 2 and np.ptp(both, axis=0).all() else None
+
+
+def _season(
+    source: pd.DataFrame, sample: pd.DataFrame, place: int, time: int
+) -> tuple[str | None, float | None, float | None]:
+    """Return the period that tells most about a number, and how much in source and sample; None: none does."""
+    import numpy as np
+
+    seconds = [seconds_of(frame.iloc[:, time]) for frame in (source, sample)]
+    one, other = seconds
+    if one is None or other is None or not _is_number(source.iloc[:, place]):
+        return None, None, None
+    values = [frame.iloc[:, place].to_numpy(np.float64, na_value=np.nan) for frame in (source, sample)]
+    found = seasons(one, values[0])
+    if not found:
+        return None, None, None
+    period = max(found, key=found.__getitem__)
+    return period, found[period], explained(other, values[1], period)
 
 
 def _pairs(source: pd.DataFrame, sample: pd.DataFrame, place: int, kinds: Sequence[str]) -> float | None:

@@ -324,6 +324,58 @@ def test_gaps_and_bursts_remain() -> None:
     assert made["at"].dtype == df["at"].dtype
 
 
+def test_the_season_remains() -> None:
+    model = TableModel(time="date").fit(WEATHER)
+    made = model.sample(1461)
+    months = [each.groupby(each["date"].dt.month)["temp_max"].mean() for each in (WEATHER, made)]
+    assert (months[1] - months[0]).abs().max() < 2.5
+    assert made["temp_max"].iloc[0] < 18
+    assert len(made["date"].diff().dropna().unique()) == 1
+    report = model.report()
+    assert cell(report, "temp_max", "period") == "year"
+    assert cell(report, "temp_max", "season") > 0.5
+    for name in ("season", "lag1"):
+        assert cell(report, "temp_max", f"{name}_sample") == pytest.approx(cell(report, "temp_max", name), abs=0.1)
+    later = model.sample(40, start="2030-07-15")
+    assert later["temp_max"].mean() > 20
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "America/New_York"])
+def test_the_time_of_the_day_remains(zone: str | None) -> None:
+    rng = np.random.default_rng(9)
+    at = pd.date_range("2025-01-01", periods=24 * 40, freq="h", tz=zone)
+    load = 100 + 50 * np.sin(2 * np.pi * at.hour / 24) + rng.normal(0, 3, len(at))
+    report = TableModel(time="at").fit(pd.DataFrame({"at": at, "load": load.round(1)})).report()
+    assert cell(report, "load", "period") == "day"
+    assert cell(report, "load", "season") > 0.95
+    assert cell(report, "load", "season_sample") > 0.95
+
+
+def test_what_has_no_season_gets_none() -> None:
+    rng = np.random.default_rng(10)
+    at = pd.date_range("2021-01-01", periods=1500, freq="D")
+    report = TableModel(time="at").fit(pd.DataFrame({"at": at, "v": np.cumsum(rng.normal(size=1500))})).report()
+    assert cell(report, "v", "kind") == "walk"
+    assert np.isnan(cell(report, "v", "season"))
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_gaps_keep_to_the_calendar(zone: str | None) -> None:
+    rng = np.random.default_rng(11)
+
+    def made(freq: str, count: int) -> pd.Series:
+        at = pd.date_range("2024-01-31", periods=count, freq=freq, tz=zone)
+        return more(pd.DataFrame({"at": at, "v": rng.normal(size=count)}), 500, time="at")["at"]
+
+    assert made("B", 300).dt.day_of_week.max() == 4
+    for freq, is_so in (("MS", "is_month_start"), ("ME", "is_month_end")):
+        at = made(freq, 40)
+        assert getattr(at.dt, is_so).all()
+        assert at.is_monotonic_increasing
+        assert at.is_unique
+    assert (more(STOCKS, 3000, time="date", by="symbol")["date"].dt.day == 1).all()
+
+
 @pytest.mark.parametrize(
     "form",
     [
