@@ -11,12 +11,12 @@ from mockforge_nb.errors import GeneratorError
 
 from .clock import as_times
 from .copula import MOST, correlations
-from .numeric import numbers_of
+from .numeric import gaps_of, numbers_of, present, words_of
+from .plots import COLORS, draw, short
 from .seasons import explained, seasons, seconds_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     Array: TypeAlias = npt.NDArray[Any]
@@ -30,9 +30,7 @@ SHOWN: Final = 12
 PAIRED: Final = 16
 """With up to how many other categories one is compared."""
 
-_BARS: Final = 8
 _NAMES: Final = ("source", "sample")
-_COLORS: Final = ("#4c78a8", "#f58518")
 
 
 class Report(pd.DataFrame):
@@ -97,11 +95,11 @@ class Report(pd.DataFrame):
                 axes.set_axis_off()
                 continue
             both = [frame.iloc[:, place] for frame in (self.source, self.sampled)]
-            axes.set_title(f"{_short(self.source.columns[place], 30)} ({self.kinds[place]})", fontsize=10)
-            _draw(axes, both, self.kinds[place])
+            axes.set_title(f"{short(self.source.columns[place], 30)} ({self.kinds[place]})", fontsize=10)
+            draw(axes, both, self.kinds[place])
         rest = f", the first {shown} of {len(self.kinds)} columns" if shown < len(self.kinds) else ""
         figure.suptitle(f"{len(self.source)} rows of the source, {len(self.sampled)} of the sample{rest}", fontsize=11)
-        handles = [Patch(color=color) for color in _COLORS]
+        handles = [Patch(color=color) for color in COLORS]
         figure.legend(handles, _NAMES, loc="outside lower center", ncols=2, frameon=False)
         return figure
 
@@ -161,9 +159,9 @@ def _measured(frame: pd.DataFrame, place: int, kind: str, by: int | None) -> dic
     found: dict[str, Any] = {}
     if len(column):
         found["missing"] = float(column.isna().mean())
-    found["distinct"] = len(set(_words(column)))
+    found["distinct"] = len(set(words_of(column)))
     if kind == "clock":
-        gaps = _gaps(column)
+        gaps = gaps_of(column)
         gaps = gaps[gaps > 0]
         if len(gaps):
             middle = float(np.median(gaps))
@@ -172,7 +170,7 @@ def _measured(frame: pd.DataFrame, place: int, kind: str, by: int | None) -> dic
         return found
     if not _is_number(column):
         return found
-    values = _present(column).astype(np.float64)
+    values = present(column).astype(np.float64)
     finite = values[np.isfinite(values)]
     if len(finite):
         # Made smaller first, so that the sum of the largest floats is one, too.
@@ -193,12 +191,12 @@ def _distance(one: pd.Series[Any], other: pd.Series[Any], kind: str) -> float:
     import numpy as np
 
     if kind == "clock":
-        return _steepest(_gaps(one), _gaps(other))
+        return _steepest(gaps_of(one), gaps_of(other))
     if kind == "text":
         return _steepest(*(np.array([len(text) for text in each.dropna()]) for each in (one, other)))
     if numbers_of(one) is not None and one.dtype.kind != "b":
-        return _steepest(_present(one), _present(other))
-    shares = [pd.Series(_words(each), dtype=object).value_counts(normalize=True) for each in (one, other)]
+        return _steepest(present(one), present(other))
+    shares = [pd.Series(words_of(each), dtype=object).value_counts(normalize=True) for each in (one, other)]
     if not all(map(len, shares)):
         return float("nan")
     return float(shares[0].sub(shares[1], fill_value=0.0).abs().sum() / 2)
@@ -290,138 +288,5 @@ def _pairs(source: pd.DataFrame, sample: pd.DataFrame, place: int, kinds: Sequen
     return min(shares, default=None)
 
 
-def _gaps(column: pd.Series[Any]) -> Array:
-    import numpy as np
-
-    return np.diff(np.sort(_present(column)))
-
-
 def _is_number(column: pd.Series[Any]) -> bool:
     return column.dtype.kind in "iuf" and numbers_of(column) is not None
-
-
-def _present(column: pd.Series[Any]) -> Array:
-    found = numbers_of(column)
-    assert found is not None
-    return found[0][~found[1]]
-
-
-def _words(column: pd.Series[Any]) -> list[Any]:
-    """Return the values that are there; of what may not be hashed, or is equal to what it is not, their texts."""
-    values = column.dropna().tolist()
-    if column.dtype == object:
-        return [repr(value) for value in values]
-    return [value if isinstance(value, (str, int, float)) else str(value) for value in values]
-
-
-def _short(text: object, most: int) -> str:
-    shown = str(text)
-    return shown if len(shown) <= most else shown[: most - 1] + "…"
-
-
-def _draw(axes: Axes, both: list[pd.Series[Any]], kind: str) -> None:
-    import numpy as np
-
-    axes.tick_params(labelsize=8)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    if kind == "clock":
-        unit = both[0].dt.unit if both[0].dtype.kind in "mM" else None
-        _cumulative(axes, [_gaps(each) for each in both], unit)
-        return
-    if kind == "text":
-        _histogram(axes, [np.array([len(text) for text in each.dropna()]) for each in both])
-        axes.set_xlabel("length", fontsize=8)
-        return
-    if numbers_of(both[0]) is None or kind == "boolean" or len(set(_words(both[0]))) <= _BARS:
-        _bars(axes, both)
-        return
-    dtype = both[0].dtype
-    values = [_present(each) for each in both]
-    if dtype.kind in "mM":
-        unit = both[0].dt.unit
-        values = [each.view(f"{dtype.kind}8[{unit}]") for each in values]
-        if dtype.kind == "m":
-            values = [each / np.timedelta64(1, "s") for each in values]
-            axes.set_xlabel("s", fontsize=8)
-    else:
-        values = [each[np.isfinite(each)].astype(np.float64) for each in values]
-        together = np.concatenate(values)
-        largest = float(np.abs(together).max(initial=0.0))
-        # What floats cannot tell apart, or have no range for, has no histogram.
-        if largest > 1e300 or (len(together) and np.ptp(together) < 1e3 * np.spacing(largest)):
-            _bars(axes, both)
-            return
-    _histogram(axes, values)
-
-
-def _histogram(axes: Axes, both: list[Array]) -> None:
-    from typing import cast
-
-    import numpy as np
-    from matplotlib import dates as untyped
-    from matplotlib.ticker import MaxNLocator
-
-    dates = cast(Any, untyped)  # matplotlib has no types for it
-    if not all(map(len, both)):
-        axes.text(0.5, 0.5, "no values", ha="center", va="center", transform=axes.transAxes)
-        return
-    instants = both[0].dtype.kind == "M"
-    both = [dates.date2num(each) if instants else each.astype(np.float64) for each in both]
-    bins = np.histogram_bin_edges(np.concatenate(both), 30)
-    for values, color in zip(both, _COLORS, strict=True):
-        weights = np.full(len(values), 1 / len(values))
-        axes.hist(values, bins.tolist(), weights=weights, color=color, alpha=0.55)
-    axes.set_ylabel("share", fontsize=8)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    if instants:
-        locator = dates.AutoDateLocator(maxticks=6)
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
-
-
-def _cumulative(axes: Axes, both: list[Array], unit: str | None) -> None:
-    """Draw which share of gaps is no longer than each."""
-    import numpy as np
-
-    scale, named = 1.0, "gap"
-    if unit is not None:
-        scale = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[unit]
-        longest = max((float(gaps.max()) for gaps in both if len(gaps)), default=0.0)
-        for name, seconds in (("days", 86_400.0), ("h", 3600.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-            if longest >= 2 * seconds * scale or name == "µs":
-                scale, named = scale * seconds, f"gap in {name}"
-                break
-    for gaps, color in zip(both, _COLORS, strict=True):
-        if len(gaps):
-            axes.step(np.sort(gaps) / scale, np.arange(1, len(gaps) + 1) / len(gaps), color=color, where="post")
-    axes.set_xlabel(named, fontsize=8)
-    axes.set_ylabel("share up to it", fontsize=8)
-    axes.set_ylim(0, 1.05)
-    axes.locator_params(axis="x", nbins=5)
-
-
-def _bars(axes: Axes, both: list[pd.Series[Any]]) -> None:
-    import numpy as np
-
-    words = [pd.Series([str(word) for word in _words(each)], dtype=object) for each in both]
-    shares = [each.value_counts(normalize=True) for each in words]
-    names = list(shares[0].index[:_BARS])
-    heights = [[float(each.get(name, 0.0)) for name in names] for each in shares]
-    if len(shares[0]) > _BARS or len(shares[1].index.difference(names)):
-        heights = [[*each, max(0.0, 1 - sum(each))] for each in heights]
-        names.append("(others)")
-    if len(shares[0]) > 2 * _BARS and sum(heights[0][:_BARS]) < 0.5:
-        # A few bars would say nothing of so many.
-        known = words[1].isin(shares[0].index)
-        text = f"{len(shares[0])} different in the source,\n{len(shares[1])} in the sample;\n"
-        text += f"{known.mean():.0%} of its rows have one of the source's" if len(known) else "no rows"
-        axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, fontsize=9)
-        axes.set_axis_off()
-        return
-    places = np.arange(len(names))
-    for offset, height, color in zip((-0.2, 0.2), heights, _COLORS, strict=True):
-        axes.barh(places + offset, height, 0.4, color=color)
-    axes.set_yticks(places, [_short(name, 18) for name in names])
-    axes.invert_yaxis()
-    axes.set_xlabel("share", fontsize=8)

@@ -9,6 +9,7 @@ levels are new ones.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -77,7 +78,7 @@ class Path:
                 # Behind the source's last tick its first does not follow.
                 if jumps[begin] or at >= self._count:
                     at = phased.jump(rng)
-                end = min(next(each for each in ends if each > begin), begin + self._count - at)
+                end = min(ends[bisect_right(ends, begin)], begin + self._count - at)
                 ticks[begin:end] = np.arange(at, at + end - begin)
                 phased.on(ticks[begin:end])
                 at, begin = at + end - begin, end
