@@ -9,16 +9,20 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from .core.program import Step
+from .core.program import Payload, Step
 from .core.units import number
-from .errors import OptionError
+from .errors import OptionError, ScriptFileNotFoundError
 from .sources import TABLES, Made, Template, from_frame, is_frame
 
 if TYPE_CHECKING:
     from .generators.endless import Endless, Items
     from .generators.lookalike.talk import Said
+
+
+LEARNED: Final = 5000
+"""How many messages of a script without end are learned."""
 
 
 class Generated:
@@ -75,7 +79,7 @@ class Generated:
         from .generators.endless import Endless
         from .generators.fakes.fake import FakeRows
 
-        check_n(n, "from_faker(n=)")
+        n = check_n(n, "from_faker(n=)")
         gap = 0.0 if rate is None else 1000.0 / _rate(rate, "from_faker(rate=)")
         seed = check_seed(seed, "from_faker(seed=)")
         name = f"<faker, seed {seed}>"
@@ -103,11 +107,14 @@ class Generated:
 
         A table is learned by a `TableModel`, whose `report` says how like it the new rows are: types, shares,
         quantiles, correlations, gaps, and walks of what walks. Of traffic it is learned which kind of message follows
-        which, after how long, and what is in each kind.
+        which, after how long, and what is in each kind; templates stay templates, and the messages' own times follow
+        the time at which they are due. What joins messages is not learned: a reply names no message that was sent, who
+        speaks may never have joined, and totals do not add up.
 
         Args:
-            source: A DataFrame or other table, the path of one; a `Traffic`, a `Script` or the path of a recording.
-            n: How many messages; as many as the source has unless given. None: without end.
+            source: A DataFrame or other table, the path of one; a `Traffic`, a `Script` or the path of a recording. Of
+                a script without end the first 5,000 messages are learned.
+            n: How many messages; as many as were learned unless given. None: without end.
             time: A table's column of times: the new rows have such gaps.
             by: The column whose values each have a series of their own, such as a symbol.
             columns: The columns that are sent.
@@ -116,16 +123,17 @@ class Generated:
             seed: What settles the messages; one is drawn, and shown, unless given.
 
         Raises:
-            OptionError: A wrong argument, or one that goes with tables only.
+            OptionError: A wrong argument, or one that goes with tables only; a message with a template that is no
+                value of a JSON message.
             GeneratorError: The source has nothing to learn from.
             ScriptError: It cannot be read.
         """
         if not isinstance(n, EllipsisType):
-            check_n(n, "like(n=)")
+            n = check_n(n, "like(n=)")
         seed = check_seed(seed, "like(seed=)")
         options = {"time": time, "by": by, "columns": columns, "rate": rate, "template": template}
         found = _read(source)
-        if hasattr(found, "df") or hasattr(found, "play_against"):
+        if not _is_table(found):
             for option, value in options.items():
                 if value is not None:
                     raise OptionError(f"like({option}=)", value, "goes with a table, not with messages")
@@ -140,7 +148,7 @@ class Generated:
         from .generators.lookalike.model import TableModel
 
         time, by, rate = options["time"], options["by"], options["rate"]
-        model = TableModel(time=time, by=by, seed=seed).fit(source)
+        model = TableModel(time=time, by=by, seed=_natural(seed))._named("like").fit(source)
         name = f"<like {type(source).__name__}, seed {seed}>"
         sent = {key: options[key] for key in ("time", "columns", "rate", "template") if options[key] is not None}
         if n is not None:
@@ -154,16 +162,18 @@ class Generated:
         if callable(options["template"]) or options["template"] is None:
             gap = 0.0 if sent.pop("rate", None) is None else 1000.0 / _rate(rate, "like(rate=)")
             return cls.made(Endless.of(name, lambda: messages_of(model.batches(), name, gap, **sent)), None)
-        raise OptionError(
-            "like(template=)", options["template"], "is a text, which an endless script has no place for",
-            "give a function of the row",
-        )  # fmt: skip
+        text = isinstance(options["template"], (str, Mapping))
+        problem = "is a text, which an endless script has no place for" if text else "is no template"
+        raise OptionError("like(template=)", options["template"], problem, "give a function of the row")
 
 
-def check_n(n: object, where: str) -> None:
-    """Raise OptionError unless `n` is a number of messages, or None."""
-    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
+def check_n(n: Any, where: str) -> int | None:
+    """Return a number of messages, or None; raise OptionError if it is neither."""
+    if n is None:
+        return None
+    if isinstance(n, bool) or not hasattr(n, "__index__") or int(n.__index__()) < 1:
         raise OptionError(where, n, "is no number from 1 on", "valid: a number, or None: without end")
+    return int(n.__index__())
 
 
 def _rate(rate: object, where: str) -> float:
@@ -189,12 +199,14 @@ def _read(source: Any) -> Any:
         from .script import Script
 
         where = Path(source)
+        if not where.exists():
+            raise ScriptFileNotFoundError(str(source), f"there is no such file in {Path.cwd()}")
         if where.is_dir() or (where.suffix.lower() in TABLES and not _holds_lines(where)):
             from .generators.arrow import ArrowTable
 
             return ArrowTable.file(where).frame()
         return Script.load(source)
-    if is_frame(source) or hasattr(source, "__arrow_c_stream__"):
+    if _is_table(source):
         return source
     if hasattr(source, "traffic"):
         return source.traffic
@@ -202,6 +214,16 @@ def _read(source: Any) -> Any:
         return source
     valid = "valid: a DataFrame or other table, a Traffic, a Script, a path"
     raise OptionError("like()", source, f"is a {type(source).__name__}", valid)
+
+
+def _is_table(source: Any) -> bool:
+    # Before anything else: a relation of DuckDB has a `df`, too.
+    return is_frame(source) or hasattr(source, "__arrow_c_stream__")
+
+
+def _natural(seed: int) -> int:
+    """Return a seed as one that is not below 0."""
+    return seed if seed >= 0 else 2**64 - seed
 
 
 def _holds_lines(where: os.PathLike[str]) -> bool:
@@ -228,13 +250,54 @@ def _conversations(source: Any) -> list[list[Said]]:
 
 
 def _of_steps(script: Any) -> Iterator[Said]:
-    steps: Iterable[Step] = islice(script, 100_000) if script.endless else script
+    steps: Iterable[Step] = islice(script, LEARNED) if script.endless else script
     at = None if script.endless else script.program.at
     for index, step in enumerate(steps):
-        if step.payload is not None:
-            value = step.payload.value
-            known = _value(value) if isinstance(value, (str, bytes)) else value
-            yield (step.ts or 0.0) if at is None else at[index], step.dir, known
+        if step.payload is None:
+            continue
+        value = step.payload.value
+        known = _value(value) if isinstance(value, (str, bytes)) else value
+        if step.dir == "out" and step.payload.template is not None:
+            known = _slotted(known, step.payload)
+        yield (step.ts or 0.0) if at is None else at[index], step.dir, known
+
+
+def _slotted(value: Any, payload: Payload) -> Any:
+    """Return a message with its templates as slots.
+
+    Raises:
+        OptionError: Something of it is a template that is no value of a JSON message.
+    """
+    from .core.template import Slot, TextTemplate
+
+    if payload.row is not None:
+        raise OptionError("like()", value, "is a template over a table's rows", "give like() the table")
+    if isinstance(value, str):
+        raise OptionError(
+            "like()", value, "is a text with a template, which cannot be learned", "send it as a value of a JSON object"
+        )
+
+    def slotted(part: Any) -> Any:
+        if isinstance(part, dict):
+            wrong = next((key for key in part if not TextTemplate.parse(str(key)).literal), None)
+            if wrong is not None:
+                raise OptionError("like()", wrong, "is a key with a template, which cannot be learned", "valid: values")
+            return {key: slotted(each) for key, each in part.items()}
+        if isinstance(part, (list, tuple)):
+            return [slotted(each) for each in part]
+        return part if not isinstance(part, str) or TextTemplate.parse(part).literal else Slot(part)
+
+    return slotted(value)
+
+
+def _slots(value: Any) -> Iterator[str]:
+    """Yield the texts of a message's slots."""
+    from .core.template import Slot
+
+    if isinstance(value, Slot):
+        yield str(value)
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _slots(part)
 
 
 def _value(payload: Any) -> Any:
@@ -255,4 +318,7 @@ def _talk(said: list[list[Said]], seed: int) -> Endless:
     from .generators.lookalike.talk import TalkModel
 
     model = TalkModel().fit(said)
-    return Endless.of(f"<like traffic, seed {seed}>", lambda: model.messages(seed, endless=True))
+    slots = {text for each in said for _, direction, value in each if direction == "out" for text in _slots(value)}
+    return Endless.of(
+        f"<like traffic, seed {seed}>", lambda: model.messages(_natural(seed), endless=True), sorted(slots)
+    )

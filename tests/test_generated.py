@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypedDict
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pydantic
@@ -18,6 +19,7 @@ import pytest
 from vega_datasets import data
 
 from mockforge_nb import GeneratorError, Mock, OptionError, Script, ScriptError, TableModel, feeds, fields
+from mockforge_nb.errors import ScriptFileNotFoundError
 from mockforge_nb.generators.feeds import FEEDS
 
 STOCKS = data.stocks()
@@ -242,6 +244,80 @@ def test_sources_that_say_nothing() -> None:
         Script.like(STOCKS[:0])
     with pytest.raises(FileNotFoundError):
         Script.like("no such.jsonl")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        feeds.trades(50, seed=1),
+        feeds.trades(None, seed=1),
+        Script.from_faker({"at": "{{now}}"}, seed=1),
+        Script().send({"at": "{{now}}"}),
+        Script().send('{"at": "{{now}}"}'),
+    ],
+    ids=["feed", "endless", "faker", "steps", "text"],
+)
+def test_templates_of_a_script_stay_templates(source: Script) -> None:
+    script = Script.like(source, n=20, seed=1)
+    rows = Mock().clock("2026-01-01").replay(script).simulate().df
+    for text, elapsed in zip(rows.text[1:], rows.elapsed[1:], strict=True):
+        at = pd.Timestamp(json.loads(text)["at"]) - pd.Timestamp("2026-01-01T00:00Z")
+        assert at.total_seconds() == pytest.approx(elapsed, abs=0.0011)
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        (Script().send("at {{now}}"), "is a text with a template, which cannot be learned"),
+        (Script().send({"{{now}}": 1}), "is a key with a template"),
+        (Script.from_frame(STOCKS[:9], template="{{row.price}}"), "give like\\(\\) the table"),
+        (STOCKS["price"], "'Series' has no columns as a table has; give a table, such as series.to_frame"),
+        (pa.chunked_array([[1, 2]]), "'ChunkedArray' has no columns"),
+    ],
+)
+def test_templates_and_tables_that_cannot_be_learned(source: Any, problem: str) -> None:
+    with pytest.raises(OptionError, match=problem):
+        Script.like(source)
+
+
+def test_times_in_messages_are_those_at_which_they_are_due() -> None:
+    start = pd.Timestamp("2026-01-01T08:00:00Z")
+    for feed in (feeds.orders, feeds.chat, feeds.trades):
+        script = Script.like(feed(300, seed=2, start=start), n=600, seed=1)
+        times = [pd.Timestamp(each["at"]) for each in values(script)]
+        assert all(one <= other for one, other in pairwise(times))
+        for at, due in zip(times, script.program.at, strict=True):
+            assert (at - start).total_seconds() == pytest.approx(due / 1000, abs=0.0021)
+
+
+def test_like_takes_what_its_siblings_take(tmp_path: Path) -> None:
+    for source in (STOCKS, feeds.chat(60, seed=1)):
+        script = Script.like(source, n=np.int64(3), seed=-1)  # type: ignore[arg-type]
+        assert len(script) == 3
+        assert values(script) == values(Script.like(source, n=3, seed=-1))
+    assert len(Script.like(feeds.chat(None, seed=1), seed=1)) == 5000
+    for name in ("nope.parquet", "nope.csv", "nope.jsonl"):
+        with pytest.raises(ScriptFileNotFoundError, match="there is no such file"):
+            Script.like(name)
+    STOCKS.to_csv(tmp_path / "stocks.csv", index=False)
+    found = values(Script.like(tmp_path / "stocks.csv", time="date", by="symbol", n=9, seed=1))
+    assert found[0]["date"] == "2000-01-01"
+    with pytest.raises(OptionError, match=r"like\(template=\): 5 is no template; give a function"):
+        Script.like(STOCKS, n=None, template=5)  # type: ignore[arg-type]
+    for option in ("time", "by"):
+        with pytest.raises(OptionError, match=rf"like\({option}=\): 'x' is no column"):
+            Script.like(STOCKS, **{option: "x"})  # type: ignore[arg-type]
+        with pytest.raises(OptionError, match=rf"TableModel\({option}=\): 'x' is no column"):
+            TableModel(**{option: "x"}).fit(STOCKS)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="'list' is no DataFrame"):
+        TableModel().fit(STOCKS).report([1])  # type: ignore[arg-type]
+
+
+def test_a_relation_of_duckdb_is_a_table(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    STOCKS.to_parquet(tmp_path / "stocks.parquet")
+    relation = duckdb.sql(f"select * from '{tmp_path / 'stocks.parquet'}'")
+    assert set(values(Script.like(relation, n=5, seed=1))[0]) == set(STOCKS.columns)
 
 
 # Feeds

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from mockforge_nb.core.template import Slot
+
 from .model import TableModel
+from .moments import Moment
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,17 +38,25 @@ class Leaf:
     Attributes:
         digits: With how many decimal digits a number is sent as a text; -1: it is no such text.
         whole: Whether a number that is whole is sent without a point.
+        slots: Which texts are templates.
+        moment: How an instant is written, and whether it follows the time of the message; None: it is no instant.
     """
 
     digits: int = -1
     whole: bool = False
+    slots: frozenset[str] = frozenset()
+    moment: Moment | None = None
 
-    def sent(self, value: Any) -> Any:
-        """Return a value of the table as it is in a message."""
+    def sent(self, value: Any, now: float) -> Any:
+        """Return a value of the table as it is in a message that is due at `now` (ms)."""
         import pandas as pd
 
         if value is pd.NA or value is None or value != value:
             return None
+        if self.moment is not None:
+            return self.moment.written(value, now)
+        if self.slots and value in self.slots:
+            return Slot(value)
         if self.digits >= 0:
             return f"{value:.{self.digits}f}"
         return int(value) if self.whole and isinstance(value, float) and value.is_integer() else value
@@ -65,31 +77,33 @@ class Fields:
     model: TableModel
 
     @classmethod
-    def of(cls, messages: Sequence[tuple[int, Any]]) -> Fields:
-        """Learn from messages of one kind, in order, and the numbers of their conversations."""
+    def of(cls, messages: Sequence[tuple[int, float, Any]]) -> Fields:
+        """Learn from messages of one kind, in order: the numbers of their conversations, when (ms), and what."""
         import numpy as np
         import pandas as pd
 
-        rows = [dict(_flat(value)) for _, value in messages]
+        rows = [dict(_flat(value)) for _, _, value in messages]
+        due = [(number, ms) for number, ms, _ in messages]
         forms = {form: number for number, form in enumerate(dict.fromkeys(map(tuple, rows)))}
         columns: list[pd.Series[Any]] = [pd.Series([forms[tuple(row)] for row in rows], dtype="int64")]
         leaves: dict[Route, Leaf] = {}
         for route in dict.fromkeys(route for form in forms for route in form):
-            leaves[route], column = _column([row.get(route, _ABSENT) for row in rows])
+            leaves[route], column = _column([row.get(route, _ABSENT) for row in rows], due)
             columns.append(column)
         frame = pd.concat(columns, axis=1, keys=map(str, range(len(columns))))
-        series = np.array([number for number, _ in messages])
+        series = np.array([number for number, _ in due])
         model = TableModel(by=_key(frame, series))
         return cls(tuple(forms), leaves, model._fit(frame, series))
 
-    def values(self, seed: int) -> Iterator[Any]:
-        """Yield messages without end."""
-        places = {route: place for place, route in enumerate(self.leaves, 1)}
+    def values(self, seed: int) -> Iterator[Callable[[float], Any]]:
+        """Yield messages without end, each a function of the time at which it is due (ms)."""
         for rows in self.model.batches(64, seed=seed):
             columns = [rows.iloc[:, place].astype(object).tolist() for place in range(rows.shape[1])]
-            for row in zip(*columns, strict=True):
-                form = self.forms[row[0]]
-                yield _message((route, self.leaves[route].sent(row[places[route]])) for route in form)
+            for number, *row in zip(*columns, strict=True):
+                yield partial(self._message, self.forms[number], dict(zip(self.leaves, row, strict=True)))
+
+    def _message(self, form: Form, row: dict[Route, Any], now: float) -> Any:
+        return _message((route, self.leaves[route].sent(row[route], now)) for route in form)
 
 
 def _flat(value: Any, route: Route = ()) -> Iterator[tuple[Route, Any]]:
@@ -113,13 +127,25 @@ def _message(values: Iterator[tuple[Route, Any]]) -> Any:
     return result
 
 
-def _column(values: list[Any]) -> tuple[Leaf, pd.Series[Any]]:
-    """Return values as a column of the narrowest type, and how they are sent."""
+def _column(values: list[Any], due: Sequence[tuple[int, float]]) -> tuple[Leaf, pd.Series[Any]]:
+    """Return values as a column of the narrowest type, and how they are sent.
+
+    Args:
+        values: The values, one of each message.
+        due: The conversation of each message, and when it was due there (ms).
+    """
     import pandas as pd
 
     present = [value for value in values if value is not _ABSENT and value is not None]
     plain = [None if value is _ABSENT else value for value in values]
     types = {type(value) for value in present}
+    if Slot in types and types <= {str, Slot}:
+        # A category, which is drawn whole: a template is not to be changed.
+        slots = frozenset(str(value) for value in present if type(value) is Slot)
+        return Leaf(slots=slots), pd.Series([value and str(value) for value in plain], dtype="category")
+    found = Moment.learned(plain, due)
+    if found is not None:
+        return Leaf(moment=found[0]), pd.Series(found[1], dtype="Int64")
     if types == {bool}:
         return Leaf(), pd.Series(plain, dtype="boolean")
     if types == {int} and max(map(abs, present)) < 2**62:

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from .causes import Missing, Order, binned, told_by_rare
 from .clock import Beside, Clock
 from .copula import Copula, determined, sorted_by_numbers
 from .marginals import Column, Grid, Pool, Steps, Texts
 from .numeric import digits_of, numbers_of, restored
+from .seasons import STRONG, Phased, Phases, days_missing, seasons
 from .walks import Levels, Path, Walk, counting, tied, walking
 
 if TYPE_CHECKING:
@@ -33,12 +35,24 @@ FOLLOWED: Final = 16
 class Independent:
     """Rows that know nothing of each other.
 
+    Where texts that hardly come again tell what else is in their rows, these are the source's, their numbers a little
+    beside.
+
     Args:
         columns: The columns' models by their numbers.
-        count: How many rows the source has.
+        source: The source's rows.
     """
 
-    def __init__(self, columns: Mapping[int, Column], count: int) -> None:
+    def __init__(self, columns: Mapping[int, Column], source: pd.DataFrame) -> None:
+        self._count = len(source)
+        self._columns: dict[int, Column] = dict(columns)
+        self._order = Order(source, [i for i, each in columns.items() if isinstance(each, (Pool, Grid))])
+        self._whole = told_by_rare(columns)
+        if not self._whole:
+            self._relate(columns)
+
+    def _relate(self, columns: Mapping[int, Column]) -> None:
+        """Find how the columns go together."""
         pools = {place: each for place, each in columns.items() if isinstance(each, Pool) and len(each.edges) > 2}
         self._parents = determined(pools)
         free = {
@@ -46,9 +60,9 @@ class Independent:
             for place, each in columns.items()
             if place not in self._parents and (isinstance(each, Grid) or (isinstance(each, Pool) and each.coarse))
         }
-        self._columns: dict[int, Column] = {**columns, **sorted_by_numbers(free)}
+        self._columns |= sorted_by_numbers(free)
+        self._missing = Missing({i: each for i, each in self._columns.items() if i not in self._parents}, self._count)
         self._copula = Copula.fitted({place: self._columns[place] for place in free})  # type: ignore[misc]  # not Texts
-        self._count = count
         self._told: dict[int, Array] = {}
         for place, parent in self._parents.items():
             child, other = self._columns[place], self._columns[parent]
@@ -58,33 +72,54 @@ class Independent:
 
     def parts(self, rng: np.random.Generator) -> Iterator[Part]:
         """Yield rows without end."""
-        import numpy as np
-
         running = Running(self._columns, rng)
         for size in _sizes():
             # What is missing together in the source is so here: each row lacks what one of the source does.
             rows = rng.integers(self._count, size=size)
-            places = self._copula.places(size, rng)
             part: Part = {-1: size}
-            codes: dict[int, Array] = {}
-            for place, column in self._columns.items():
-                if place in self._parents:
-                    continue
-                missing = column.missing[rows]
-                if isinstance(column, Pool):
-                    u = places[place] if place in places else rng.random(size)
-                    codes[place] = np.where(missing, -1, column.coded(u))
-                    part[place] = column.taken(codes[place])
-                elif isinstance(column, Grid):
-                    u = places[place] if place in places else rng.random(size)
-                    part[place] = column.at(u, missing)
-                else:
-                    part[place] = running.on(place, rows)
-            for place, parent in self._parents.items():
-                child = self._columns[place]
-                assert isinstance(child, Pool)
-                part[place] = child.taken(self._told[place][codes[parent]])
+            if self._whole:
+                for place, column in self._columns.items():
+                    if isinstance(column, (Pool, Grid)):
+                        part[place] = beside(column, rows, rng)
+                    else:
+                        part[place] = running.on(place, rows)
+            else:
+                self._draw(part, rows, running, rng)
+            self._order.kept(part)
             yield part
+
+    def _draw(self, part: Part, rows: Array, running: Running, rng: np.random.Generator) -> None:
+        """Draw rows of which each has gaps as one of the source, or as those with the same cause."""
+        import numpy as np
+
+        size = len(rows)
+        places = self._copula.places(size, rng)
+        codes: dict[int, Array] = {}
+        caused: dict[int, Array] = {}
+        for cause in dict.fromkeys(self._missing.causes.values()):
+            column = self._columns[cause]
+            assert isinstance(column, (Pool, Grid))
+            if cause not in places:
+                places[cause] = rng.random(size)
+            caused[cause] = self._missing.rows(cause, binned(column, places[cause], column.missing[rows]), rng)
+        for place, column in self._columns.items():
+            if place in self._parents:
+                continue
+            lacking = caused[self._missing.causes[place]] if place in self._missing.causes else rows
+            missing = column.missing[lacking]
+            if isinstance(column, Pool):
+                u = places[place] if place in places else rng.random(size)
+                codes[place] = np.where(missing, -1, column.coded(u))
+                part[place] = column.taken(codes[place])
+            elif isinstance(column, Grid):
+                u = places[place] if place in places else rng.random(size)
+                part[place] = column.at(u, missing)
+            else:
+                part[place] = running.on(place, lacking)
+        for place, parent in self._parents.items():
+            child = self._columns[place]
+            assert isinstance(child, Pool)
+            part[place] = child.taken(self._told[place][codes[parent]])
 
 
 class Following:
@@ -114,6 +149,10 @@ class Following:
         self._clock, self._keys, self._whole = clock, keys, series
         self._series = pd.factorize(keys * (int(series.max()) + 1) + series)[0]
         self._bounds = clock.bounds if clock is not None else np.arange(len(source) + 1)
+        self._seconds = None if clock is None else clock.seconds
+        self._periods: set[str] = set()
+        if self._seconds is not None and days_missing(self._seconds):
+            self._periods.add("week")
         self._alone: dict[int, tuple[Walk, Array]] = {}
         self._shared: set[int] = set()  # what counts on whatever the key
         self.columns: dict[int, Column | Walk | Beside] = {
@@ -121,6 +160,7 @@ class Following:
             for place, each in columns.items()
         }
         self._alone.clear()  # its values are the source's
+        self._order = Order(source, [i for i, each in self.columns.items() if isinstance(each, (Pool, Grid))])
 
     def _moving(self, place: int, column: Column, values: pd.Series[Any]) -> Column | Walk | Beside:
         import numpy as np
@@ -132,6 +172,8 @@ class Following:
         numbers, missing = found
         if column.kind == "time":
             return (self._clock and self._clock.beside(numbers, missing, dtype)) or column
+        season = self._season(numbers, missing)
+        self._periods |= season.keys()
         if isinstance(column, Steps) or (numbers.dtype == np.uint64 and numbers.max() > 2**62):
             return column
         numbers = numbers.astype(np.int64) if numbers.dtype == np.uint64 else numbers
@@ -143,6 +185,8 @@ class Following:
         count = counting(numbers, dtype, missing, self._keys, self._series, digits)
         if count is not None:
             return count
+        if max(season.values(), default=0.0) >= STRONG:
+            return column
         walk = walking(numbers, dtype, missing, self._keys, self._series, digits)
         if walk is None:
             return column
@@ -150,6 +194,18 @@ class Following:
         if walk.leader < 0 and len(self._alone) < FOLLOWED:
             self._alone[place] = (walk, numbers)
         return walk
+
+    def _season(self, numbers: Array, missing: Array) -> dict[str, float]:
+        """Return the periods that tell a number, as far as it is above its key's mean."""
+        import numpy as np
+
+        if self._seconds is None or missing.all() or not np.isfinite(numbers[~missing]).all():
+            return {}
+        scale = float(np.abs(numbers[~missing].astype(np.float64)).max()) or 1.0
+        values = np.where(missing, np.nan, numbers.astype(np.float64) / scale)
+        own = self._keys[~missing]
+        mean = np.bincount(own, values[~missing]) / np.maximum(np.bincount(own), 1)
+        return seasons(self._seconds, values - np.append(mean, 0.0)[np.minimum(self._keys, len(mean))])
 
     def parts(self, rng: np.random.Generator, start: Any, time: int | None) -> Iterator[Part]:
         """Yield rows without end.
@@ -170,8 +226,14 @@ class Following:
         shared = Levels({place: each for place, each in walks.items() if place in self._shared})
         levels = Levels({place: each for place, each in walks.items() if place not in self._shared})
         now, first = start, True
+        phases = None
+        if self._seconds is not None and self._periods:
+            phases = Phases(self._seconds[self._bounds[:-1]], tuple(sorted(self._periods)))
         for size in _sizes():
-            ticks = path.ticks(size, rng)
+            phased = None
+            if phases is not None and self._clock is not None:
+                phased = Phased(phases, self._clock.gaps, self._clock.local(now), first=first)
+            ticks = path.ticks(size, rng, phased)
             rows, lengths = path.rows(ticks)
             part: Part = {-1: len(rows)}
             at: Array | None = None
@@ -184,18 +246,25 @@ class Following:
             for place, level in moved.items():
                 part[place] = restored(level, walks[place].missing[rows], walks[place].dtype)
             for place, column in self.columns.items():
-                if isinstance(column, Pool):
-                    part[place] = column.taken(column.codes[rows])
-                elif isinstance(column, Grid):
-                    # A little beside the source's value, so that it is a new one.
-                    missing = column.missing[rows]
-                    beside = np.where(missing, 0.0, column.ranks[rows]) + rng.uniform(-0.5, 1.5, len(rows))
-                    part[place] = column.at(beside / len(column.steps), missing)
+                if isinstance(column, (Pool, Grid)):
+                    part[place] = beside(column, rows, rng)
                 elif isinstance(column, Beside) and at is not None:
                     part[place] = restored(at + column.by[rows], column.missing[rows], column.dtype)
                 elif isinstance(column, (Steps, Texts)):
                     part[place] = running.on(place, rows)
+            self._order.kept(part)
             yield part
+
+
+def beside(column: Pool | Grid, rows: Array, rng: np.random.Generator) -> Any:
+    """Return the values of these rows of the source, numbers a little beside so that they are new ones."""
+    import numpy as np
+
+    if isinstance(column, Pool):
+        return column.taken(column.codes[rows])
+    missing = column.missing[rows]
+    ranks = np.where(missing, 0.0, column.ranks[rows]) + rng.uniform(-0.5, 1.5, len(rows))
+    return column.at(ranks / len(column.steps), missing)
 
 
 class Running:

@@ -29,15 +29,27 @@ class TableModel:
     """Learns a table and makes rows like its own, without end.
 
     What remains: columns, order and types; each column's distribution, and how much of it is missing, together with
-    what else; what goes together. Without `time` and `by` the rows are independent. Of up to 256 columns (the first
-    of numbers and of categories that come again) each pair is as correlated as in the source; what follows from
-    another column, as a name from a symbol, still does. With either, rows are a path through the source's, in blocks:
-    gaps, bursts and the order of the keys remain, and numbers that move by little from row to row walk on, each key's
-    from its first value, up to a quarter of the source's range beyond it. Rows without a `time` are not learned.
+    what else, and for which values of the column that tells most about it; what goes together; of numbers of one type,
+    which is never above another. Without `time` and `by` the rows are independent. Of up to 256 columns (the first of
+    numbers and of categories that come again) each pair is as correlated as in the source; what follows from another
+    column, as a name from a symbol, still does. Where texts that hardly come again tell what else is in their rows, as
+    the names of cities tell the state, no rule can be had of them: each row is then one of the source, drawn at
+    random, its numbers a little beside. With `time` or `by` rows are a path through the source's, in blocks: gaps,
+    bursts and the order of the keys remain, and numbers that move by little from row to row walk on, each key's from
+    its first value, up to a quarter of the source's range beyond it. Rows without a `time` are not learned.
+
+    Where the time of the day, the week or the year tells a fifth of a number's spread, and the source has two of these
+    or more, blocks begin where the clock stands in it, so that it remains; a number of which it tells the half does
+    not walk. Days of the week that the source leaves out have no rows, and what is always as far from the first or
+    the last day of its month stays so. Other calendars (holidays, quarters) and other periods are not learned, nor
+    are trends over the years.
 
     Numbers lie between those of the source and have as many decimal digits. Texts that are all different become
-    others of the same pattern; whole numbers and instants that only grow, or only fall, go on so. Whatever else there
-    is (lists, dicts, mixed objects) is drawn whole.
+    others of the same pattern: their words are the source's, their numbers lie between the source's at that place, and
+    codes are new; texts that count, or are instants in order, go on so; sentences, and texts of which there can hardly
+    be others, are drawn whole, and may come again. Whole numbers and instants that only grow, or only fall, go on so.
+    Whatever else there is (lists, dicts, mixed objects) is drawn whole. Fewer than eight values show no rule: a table
+    of one row has the same id in all that are made.
 
     Args:
         time: The column that says when a row is: instants, durations or numbers.
@@ -57,16 +69,23 @@ class TableModel:
         columns: Sequence[str] | None = None,
         seed: int | None = 0,
     ) -> None:
+        self._where = "TableModel"
         if isinstance(columns, str):
-            raise OptionError("columns", columns, "is one text", f"valid: a list, such as [{columns!r}]")
+            raise OptionError("TableModel(columns=)", columns, "is one text", f"valid: a list, such as [{columns!r}]")
         if columns is not None and not len(columns):
-            raise OptionError("columns", columns, "chooses nothing", "valid: at least one name; all without columns=")
+            valid = "valid: at least one name; all without columns="
+            raise OptionError("TableModel(columns=)", columns, "chooses nothing", valid)
         if time is not None and time == by:
-            raise OptionError("by", by, "is also the column of the times")
+            raise OptionError("TableModel(by=)", by, "is also the column of the times")
         self._time, self._by = time, by
         self._columns = None if columns is None else list(columns)
         self._seed = _seed(seed, "TableModel(seed=)")
         self._fitted: _Fitted | None = None
+
+    def _named(self, where: str) -> TableModel:
+        """Return this model, whose errors name the arguments of `where`."""
+        self._where = where
+        return self
 
     def __repr__(self) -> str:
         if self._fitted is None:
@@ -105,16 +124,20 @@ class TableModel:
                 raise OptionError("fit(df)", df, "is no table", "give a DataFrame, or what has __arrow_c_stream__")
             from mockforge_nb.generators.arrow import ArrowTable
 
-            df = ArrowTable.stream(df).frame()
-        time = None if self._time is None else _found(df, "time", self._time)
-        by = None if self._by is None else _found(df, "by", self._by)
+            try:
+                df = ArrowTable.stream(df).frame()
+            except (TypeError, ValueError) as error:  # Arrow's own among them
+                problem, way = "has no columns as a table has", "give a table, such as series.to_frame()"
+                raise OptionError(f"{self._where}()", type(df).__name__, problem, way) from error
+        time = None if self._time is None else _found(df, f"{self._where}(time=)", self._time)
+        by = None if self._by is None else _found(df, f"{self._where}(by=)", self._by)
         chosen = [*range(df.shape[1])]
         if self._columns is not None:
-            chosen = [_found(df, "columns", each) for each in self._columns]
+            chosen = [_found(df, "TableModel(columns=)", each) for each in self._columns]
         for i, each in enumerate(chosen):
             if self._columns is not None and each in chosen[:i]:
-                raise OptionError("columns", self._columns, f"names {self._columns[i]!r} twice")
-        self._fitted = _Fitted(df, time, by, chosen, series)
+                raise OptionError("TableModel(columns=)", self._columns, f"names {self._columns[i]!r} twice")
+        self._fitted = _Fitted(df, time, by, chosen, series, self._where)
         return self
 
     def sample(self, n: int, *, seed: int | None = None, start: Any = None) -> pd.DataFrame:
@@ -177,6 +200,8 @@ class TableModel:
         source = fitted.shown(fitted.source)
         if sample is None:
             sample = self.sample(min(len(source), 100_000))
+        if not hasattr(sample, "columns") or not hasattr(sample, "iloc"):
+            raise OptionError("report(sample)", type(sample).__name__, "is no DataFrame", "give what sample() returned")
         if not source.columns.equals(sample.columns):
             raise OptionError("report(sample)", list(sample.columns), "are other columns than the source's")
         time, by, kinds = fitted.places()
@@ -200,29 +225,28 @@ class _Fitted:
         by: The number of the column of the keys.
         chosen: The numbers of the columns that a sample has.
         series: What is one series, by row; None: all rows of a key.
+        where: Whose arguments errors name.
     """
 
     def __init__(
-        self, df: pd.DataFrame, time: int | None, by: int | None, chosen: list[int], series: Array | None
+        self, df: pd.DataFrame, time: int | None, by: int | None, chosen: list[int], series: Array | None, where: str
     ) -> None:
         import numpy as np
 
         self._time, self._by, self._chosen = time, by, chosen
         self._clock = None
-        keys = np.zeros(len(df), np.int64) if by is None else _keys(df.iloc[:, by])
+        keys = np.zeros(len(df), np.int64) if by is None else _keys(df.iloc[:, by], f"{where}(by=)")
         ordered = time is not None or by is not None or series is not None
         series = np.zeros(len(df), np.int64) if series is None else series
         if time is not None:
-            self._clock = Clock(df.iloc[:, time])
+            self._clock = Clock(df.iloc[:, time], f"{where}(time=)")
             order = self._clock.order
             df, keys, series = df.iloc[order], keys[order], series[order]
         self.source = df
         columns = {each: learned(df.iloc[:, each]) for each in chosen if each != time}
         self._way: Following | Independent | None = None
         if len(df):
-            self._way = (
-                Following(columns, df, self._clock, keys, series, by) if ordered else Independent(columns, len(df))
-            )
+            self._way = Following(columns, df, self._clock, keys, series, by) if ordered else Independent(columns, df)
         self._kinds = {place: each.kind for place, each in columns.items()}
         if isinstance(self._way, Following):
             for place, each in self._way.columns.items():
@@ -294,7 +318,7 @@ def _seed(seed: Any, where: str) -> int | None:
     return int(seed)
 
 
-def _keys(column: pd.Series[Any]) -> Array:
+def _keys(column: pd.Series[Any], where: str) -> Array:
     """Return the number of each row's key, from 0; rows without one have one of their own.
 
     Raises:
@@ -306,7 +330,7 @@ def _keys(column: pd.Series[Any]) -> Array:
     try:
         codes, _ = pd.factorize(column, use_na_sentinel=False)
     except TypeError as error:
-        raise OptionError("by", column.name, f"has values that are no keys ({error})") from error
+        raise OptionError(where, column.name, f"has values that are no keys ({error})") from error
     return codes.astype(np.int64)
 
 

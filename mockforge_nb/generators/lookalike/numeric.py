@@ -105,3 +105,25 @@ def kept(values: Array, dtype: Any) -> Array:
     if values.dtype.kind == "f":
         return np.clip(values, max(low, -(2**53)), min(high, 2**53)).astype(np.int64)
     return values if high - low >= 2**62 else (values - low) % (high - low + 1) + low
+
+
+def gaps_of(column: pd.Series[Any]) -> Array:
+    """Return the distances of times, in order."""
+    import numpy as np
+
+    return np.diff(np.sort(present(column)))
+
+
+def present(column: pd.Series[Any]) -> Array:
+    """Return the numbers of a column that has some, but for those that are missing."""
+    found = numbers_of(column)
+    assert found is not None
+    return found[0][~found[1]]
+
+
+def words_of(column: pd.Series[Any]) -> list[Any]:
+    """Return the values that are there; of what may not be hashed, or is equal to what it is not, their texts."""
+    values = column.dropna().tolist()
+    if column.dtype == object:
+        return [repr(value) for value in values]
+    return [value if isinstance(value, (str, int, float)) else str(value) for value in values]

@@ -9,25 +9,28 @@ import pandas as pd  # noqa: TID253  # reached only by TableModel.report(), whos
 
 from mockforge_nb.errors import GeneratorError
 
+from .clock import as_times
 from .copula import MOST, correlations
-from .numeric import numbers_of
+from .numeric import gaps_of, numbers_of, present, words_of
+from .plots import COLORS, draw, short
+from .seasons import explained, seasons, seconds_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     Array: TypeAlias = npt.NDArray[Any]
 
-MEASURED: Final = ("missing", "distinct", "mean", "std", "q05", "q50", "q95", "gap", "change")
+MEASURED: Final = ("missing", "distinct", "mean", "std", "q05", "q50", "q95", "gap", "change", "lag1", "season")
 """What is measured of the source, and in a column with ``_sample`` behind of the sample."""
 
 SHOWN: Final = 12
 """Up to how many columns are drawn, the first."""
 
-_BARS: Final = 8
+PAIRED: Final = 16
+"""With up to how many other categories one is compared."""
+
 _NAMES: Final = ("source", "sample")
-_COLORS: Final = ("#4c78a8", "#f58518")
 
 
 class Report(pd.DataFrame):
@@ -38,7 +41,10 @@ class Report(pd.DataFrame):
     is that of the gaps for the time, and of the lengths for texts that are all different. Then of source and sample
     each, the latter with ``_sample`` behind: `missing` (share), `distinct`, `mean`, `std`, `q05`, `q50`, `q95` (of
     numbers), `gap` (of the time: the median between two that differ), `change` (of a walk: the median of how much it
-    moves from row to row of its key, by share of itself).
+    moves from row to row of its key, by share of itself), `lag1` (with a time or a key: the correlation of a number
+    with the one before of its key), `season` (with a time: which share of a number's spread the time of the day, the
+    week or the year tells, and `period` is which of them tells most). Last `pairs`, of a category: the share of the
+    sample's rows whose value goes with that of another category in the source, too; the least over the others.
     """
 
     _metadata = ["source", "sampled", "kinds"]  # noqa: RUF012  # pandas' own way, which copies these
@@ -49,6 +55,16 @@ class Report(pd.DataFrame):
     @property
     def _constructor(self) -> Callable[..., Report]:
         return Report
+
+    def __repr__(self) -> str:
+        options = ("display.max_columns", None, "display.width", 120, "display.max_colwidth", 30)
+        with pd.option_context(*options):
+            return super().__repr__()
+
+    def _repr_html_(self) -> str | None:
+        with pd.option_context("display.max_columns", None):
+            html = super()._repr_html_()  # type: ignore[misc]  # pandas-stubs do not have it
+        return html if html is None else str(html)
 
     @property
     def correlation_gap(self) -> float:
@@ -79,11 +95,11 @@ class Report(pd.DataFrame):
                 axes.set_axis_off()
                 continue
             both = [frame.iloc[:, place] for frame in (self.source, self.sampled)]
-            axes.set_title(f"{_short(self.source.columns[place], 30)} ({self.kinds[place]})", fontsize=10)
-            _draw(axes, both, self.kinds[place])
+            axes.set_title(f"{short(self.source.columns[place], 30)} ({self.kinds[place]})", fontsize=10)
+            draw(axes, both, self.kinds[place])
         rest = f", the first {shown} of {len(self.kinds)} columns" if shown < len(self.kinds) else ""
         figure.suptitle(f"{len(self.source)} rows of the source, {len(self.sampled)} of the sample{rest}", fontsize=11)
-        handles = [Patch(color=color) for color in _COLORS]
+        handles = [Patch(color=color) for color in COLORS]
         figure.legend(handles, _NAMES, loc="outside lower center", ncols=2, frameon=False)
         return figure
 
@@ -100,6 +116,8 @@ def likeness(
         by: The number of the column of the keys.
         kinds: What each column is.
     """
+    if time is not None:
+        source, sample = (_timed(frame, time) for frame in (source, sample))
     shown = tuple("clock" if place == time else kind for place, kind in enumerate(kinds))
     rows = []
     for place, kind in enumerate(shown):
@@ -108,14 +126,29 @@ def likeness(
         measured = [_measured(frame, place, kind, by) for frame in (source, sample)]
         for name in MEASURED:
             row[name], row[f"{name}_sample"] = (each.get(name) for each in measured)
+        if time is not None or by is not None:
+            row["lag1"], row["lag1_sample"] = (_lag(frame, place, by) for frame in (source, sample))
+        if time is not None:
+            row["period"], row["season"], row["season_sample"] = _season(source, sample, place, time)
+        row["pairs"] = _pairs(source, sample, place, shown)
         rows.append(row)
     names = [f"{name}{end}" for name in MEASURED for end in ("", "_sample")]
-    made = Report(rows, index=source.columns, columns=["kind", "dtype", "distance", *names])
+    made = Report(rows, index=source.columns, columns=["kind", "dtype", "distance", *names, "period", "pairs"])
     for name in names[:14]:
         made[name] = made[name].astype("float64")
-    made["change"], made["change_sample"] = made["change"].astype("float64"), made["change_sample"].astype("float64")
+    for name in (*names[16:], "pairs"):
+        made[name] = made[name].astype("float64")
     made.source, made.sampled, made.kinds = source, sample, shown
     made.attrs["correlation_gap"] = _correlation_gap(source, sample, by, shown)
+    return made
+
+
+def _timed(frame: pd.DataFrame, time: int) -> pd.DataFrame:
+    """Return a table whose column of times is of a type of pandas."""
+    columns = [frame.iloc[:, place] for place in range(frame.shape[1])]
+    columns[time] = as_times(columns[time])
+    made = pd.concat(columns, axis=1)
+    made.columns = frame.columns
     return made
 
 
@@ -126,9 +159,9 @@ def _measured(frame: pd.DataFrame, place: int, kind: str, by: int | None) -> dic
     found: dict[str, Any] = {}
     if len(column):
         found["missing"] = float(column.isna().mean())
-    found["distinct"] = len(set(_words(column)))
+    found["distinct"] = len(set(words_of(column)))
     if kind == "clock":
-        gaps = _gaps(column)
+        gaps = gaps_of(column)
         gaps = gaps[gaps > 0]
         if len(gaps):
             middle = float(np.median(gaps))
@@ -137,7 +170,7 @@ def _measured(frame: pd.DataFrame, place: int, kind: str, by: int | None) -> dic
         return found
     if not _is_number(column):
         return found
-    values = _present(column).astype(np.float64)
+    values = present(column).astype(np.float64)
     finite = values[np.isfinite(values)]
     if len(finite):
         # Made smaller first, so that the sum of the largest floats is one, too.
@@ -158,12 +191,12 @@ def _distance(one: pd.Series[Any], other: pd.Series[Any], kind: str) -> float:
     import numpy as np
 
     if kind == "clock":
-        return _steepest(_gaps(one), _gaps(other))
+        return _steepest(gaps_of(one), gaps_of(other))
     if kind == "text":
         return _steepest(*(np.array([len(text) for text in each.dropna()]) for each in (one, other)))
     if numbers_of(one) is not None and one.dtype.kind != "b":
-        return _steepest(_present(one), _present(other))
-    shares = [pd.Series(_words(each), dtype=object).value_counts(normalize=True) for each in (one, other)]
+        return _steepest(present(one), present(other))
+    shares = [pd.Series(words_of(each), dtype=object).value_counts(normalize=True) for each in (one, other)]
     if not all(map(len, shares)):
         return float("nan")
     return float(shares[0].sub(shares[1], fill_value=0.0).abs().sum() / 2)
@@ -206,130 +239,54 @@ def _moves(frame: pd.DataFrame, place: int, by: int | None) -> Array:
     return ((values - before) / before.abs().where(before != 0)).to_numpy()
 
 
-def _gaps(column: pd.Series[Any]) -> Array:
+def _lag(frame: pd.DataFrame, place: int, by: int | None) -> float | None:
+    """Return the correlation of a number with the one before of its key; None: there is none."""
     import numpy as np
 
-    return np.diff(np.sort(_present(column)))
+    if not _is_number(frame.iloc[:, place]):
+        return None
+    values = pd.Series(frame.iloc[:, place].to_numpy(np.float64, na_value=np.nan))
+    values = values.where(np.isfinite(values))
+    values = values / max(float(values.abs().max()), 1e-300) if values.notna().any() else values
+    keys = np.zeros(len(frame), np.int64) if by is None else pd.factorize(frame.iloc[:, by])[0]
+    groups = values.groupby(keys)
+    centred = values - groups.transform("mean")
+    both = np.column_stack([centred, centred.groupby(keys).shift()])
+    both = both[~np.isnan(both).any(axis=1)]
+    return float(correlations(both)[0, 1]) if len(both) > 2 and np.ptp(both, axis=0).all() else None
+
+
+def _season(
+    source: pd.DataFrame, sample: pd.DataFrame, place: int, time: int
+) -> tuple[str | None, float | None, float | None]:
+    """Return the period that tells most about a number, and how much in source and sample; None: none does."""
+    import numpy as np
+
+    seconds = [seconds_of(frame.iloc[:, time]) for frame in (source, sample)]
+    one, other = seconds
+    if one is None or other is None or not _is_number(source.iloc[:, place]):
+        return None, None, None
+    values = [frame.iloc[:, place].to_numpy(np.float64, na_value=np.nan) for frame in (source, sample)]
+    found = seasons(one, values[0])
+    if not found:
+        return None, None, None
+    period = max(found, key=found.__getitem__)
+    return period, found[period], explained(other, values[1], period)
+
+
+def _pairs(source: pd.DataFrame, sample: pd.DataFrame, place: int, kinds: Sequence[str]) -> float | None:
+    """Return in which share of a sample's rows a category goes with another as in the source; None: there is none."""
+    if kinds[place] != "category" or not len(sample):
+        return None
+    others = [i for i, kind in enumerate(kinds) if i != place and kind == "category"][:PAIRED]
+    own = [frame.iloc[:, place].astype(str).tolist() for frame in (source, sample)]
+    shares = []
+    for other in others:
+        both = [frame.iloc[:, other].astype(str).tolist() for frame in (source, sample)]
+        known = set(zip(own[0], both[0], strict=True))
+        shares.append(sum(pair in known for pair in zip(own[1], both[1], strict=True)) / len(sample))
+    return min(shares, default=None)
 
 
 def _is_number(column: pd.Series[Any]) -> bool:
     return column.dtype.kind in "iuf" and numbers_of(column) is not None
-
-
-def _present(column: pd.Series[Any]) -> Array:
-    found = numbers_of(column)
-    assert found is not None
-    return found[0][~found[1]]
-
-
-def _words(column: pd.Series[Any]) -> list[Any]:
-    """Return the values that are there; of what may not be hashed, or is equal to what it is not, their texts."""
-    values = column.dropna().tolist()
-    if column.dtype == object:
-        return [repr(value) for value in values]
-    return [value if isinstance(value, (str, int, float)) else str(value) for value in values]
-
-
-def _short(text: object, most: int) -> str:
-    shown = str(text)
-    return shown if len(shown) <= most else shown[: most - 1] + "…"
-
-
-def _draw(axes: Axes, both: list[pd.Series[Any]], kind: str) -> None:
-    import numpy as np
-
-    axes.tick_params(labelsize=8)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    if kind == "clock":
-        unit = both[0].dt.unit if both[0].dtype.kind in "mM" else None
-        _cumulative(axes, [_gaps(each) for each in both], unit)
-        return
-    if kind == "text":
-        _histogram(axes, [np.array([len(text) for text in each.dropna()]) for each in both])
-        axes.set_xlabel("length", fontsize=8)
-        return
-    if numbers_of(both[0]) is None or kind == "boolean" or len(set(_words(both[0]))) <= _BARS:
-        _bars(axes, both)
-        return
-    dtype = both[0].dtype
-    values = [_present(each) for each in both]
-    if dtype.kind in "mM":
-        unit = both[0].dt.unit
-        values = [each.view(f"{dtype.kind}8[{unit}]") for each in values]
-        if dtype.kind == "m":
-            values = [each / np.timedelta64(1, "s") for each in values]
-            axes.set_xlabel("s", fontsize=8)
-    else:
-        values = [each[np.isfinite(each)].astype(np.float64) for each in values]
-        together = np.concatenate(values)
-        largest = float(np.abs(together).max(initial=0.0))
-        # What floats cannot tell apart, or have no range for, has no histogram.
-        if largest > 1e300 or (len(together) and np.ptp(together) < 1e3 * np.spacing(largest)):
-            _bars(axes, both)
-            return
-    _histogram(axes, values)
-
-
-def _histogram(axes: Axes, both: list[Array]) -> None:
-    from typing import cast
-
-    import numpy as np
-    from matplotlib import dates as untyped
-    from matplotlib.ticker import MaxNLocator
-
-    dates = cast(Any, untyped)  # matplotlib has no types for it
-    if not all(map(len, both)):
-        axes.text(0.5, 0.5, "no values", ha="center", va="center", transform=axes.transAxes)
-        return
-    instants = both[0].dtype.kind == "M"
-    both = [dates.date2num(each) if instants else each.astype(np.float64) for each in both]
-    bins = np.histogram_bin_edges(np.concatenate(both), 30)
-    for values, color in zip(both, _COLORS, strict=True):
-        weights = np.full(len(values), 1 / len(values))
-        axes.hist(values, bins.tolist(), weights=weights, color=color, alpha=0.55)
-    axes.set_ylabel("share", fontsize=8)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    if instants:
-        locator = dates.AutoDateLocator(maxticks=6)
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
-
-
-def _cumulative(axes: Axes, both: list[Array], unit: str | None) -> None:
-    """Draw which share of gaps is no longer than each."""
-    import numpy as np
-
-    scale, named = 1.0, "gap"
-    if unit is not None:
-        scale = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[unit]
-        longest = max((float(gaps.max()) for gaps in both if len(gaps)), default=0.0)
-        for name, seconds in (("days", 86_400.0), ("h", 3600.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-            if longest >= 2 * seconds * scale or name == "µs":
-                scale, named = scale * seconds, f"gap in {name}"
-                break
-    for gaps, color in zip(both, _COLORS, strict=True):
-        if len(gaps):
-            axes.step(np.sort(gaps) / scale, np.arange(1, len(gaps) + 1) / len(gaps), color=color, where="post")
-    axes.set_xlabel(named, fontsize=8)
-    axes.set_ylabel("share up to it", fontsize=8)
-    axes.set_ylim(0, 1.05)
-    axes.locator_params(axis="x", nbins=5)
-
-
-def _bars(axes: Axes, both: list[pd.Series[Any]]) -> None:
-    import numpy as np
-
-    words = [pd.Series([str(word) for word in _words(each)], dtype=object) for each in both]
-    shares = [each.value_counts(normalize=True) for each in words]
-    names = list(shares[0].index[:_BARS])
-    heights = [[float(each.get(name, 0.0)) for name in names] for each in shares]
-    if len(shares[0]) > _BARS or len(shares[1].index.difference(names)):
-        heights = [[*each, max(0.0, 1 - sum(each))] for each in heights]
-        names.append("(others)")
-    places = np.arange(len(names))
-    for offset, height, color in zip((-0.2, 0.2), heights, _COLORS, strict=True):
-        axes.barh(places + offset, height, 0.4, color=color)
-    axes.set_yticks(places, [_short(name, 18) for name in names])
-    axes.invert_yaxis()
-    axes.set_xlabel("share", fontsize=8)

@@ -56,7 +56,13 @@ class TalkModel:
 
     What remains: which kind of message begins, follows which, and ends; the pauses between each two kinds; the keys
     of a kind's messages and their order, which of them are optional, and their values, see `TableModel`: prices walk
-    on, sequence numbers grow. Lists and what is rare are drawn whole, and so are binary messages.
+    on, sequence numbers grow. Lists and what is rare are drawn whole, and so are binary messages. Instants, as texts or
+    epochs, that are the messages' own follow the time at which a message is due, as far from it as in the source, and
+    templates (`core.template.Slot`) stay what they are.
+
+    What does not remain is what joins messages: each kind's values are made by themselves. A reply names no message
+    that was sent, people speak who never joined, and a total is not the sum of what came before; a client that checks
+    such things needs a script, or a feed.
 
     Args:
         seed: Used where `messages` is given none.
@@ -89,7 +95,7 @@ class TalkModel:
         self.key = _key([value for talk in talks for _, _, value in talk if isinstance(value, dict)])
         self._merged = frozenset(_too_many(talks, self.key))
         pauses: defaultdict[Kind, defaultdict[Kind, list[float]]] = defaultdict(lambda: defaultdict(list))
-        said: defaultdict[Kind, list[tuple[int, Any]]] = defaultdict(list)
+        said: defaultdict[Kind, list[tuple[int, float, Any]]] = defaultdict(list)
         for number, talk in enumerate(talks):
             if not talk:
                 continue
@@ -100,7 +106,7 @@ class TalkModel:
                 pauses[last][kind].append(max(ms - at, 0.0))
                 last, at = kind, ms
                 if direction == "out":
-                    said[kind].append((number, value))
+                    said[kind].append((number, ms, value))
             pauses[last][END].append(0.0)
         self._next = {kind: list(after.items()) for kind, after in pauses.items()}
         self._fields = {kind: Fields.of(each) for kind, each in said.items()}
@@ -167,7 +173,7 @@ class TalkModel:
                     return
                 last = BEGIN
             elif last in values:
-                yield now, next(values[last])
+                yield now, next(values[last])(now)
 
 
 def _checked(said: Any, talk: int, place: int) -> Said:

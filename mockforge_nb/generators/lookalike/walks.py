@@ -1,18 +1,21 @@
 """Rows that follow each other: a path through the ticks of a source, and numbers that walk along it.
 
 The rows of one time are a tick. A sample goes through the source's ticks in blocks: some ticks in a row, then a jump
-(the stationary bootstrap of Politis and Romano, 1994). A tick gives the gap before it, whose rows it has, and by how
-much each number that walks has moved: so bursts, the order of the keys, calm and wild times, and numbers that move
-together remain, and the levels are new ones.
+(the stationary bootstrap of Politis and Romano, 1994); where the time of the day, the week or the year tells something,
+it goes to a tick of a like time. A tick gives the gap before it, whose rows it has, and by how much each number that
+walks has moved: so bursts, the order of the keys, calm and wild times, and numbers that move together remain, and the
+levels are new ones.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .marginals import FEW
 from .numeric import kept, rounded
+from .seasons import Phased
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,17 +52,36 @@ class Path:
         self._block = max(4.0, 2 * self._count ** (1 / 3))
         self._at = -1
 
-    def ticks(self, rows: int, rng: np.random.Generator) -> Array:
-        """Return the next ticks, about as many as have so many rows, and at least one."""
+    def ticks(self, rows: int, rng: np.random.Generator, phased: Phased | None = None) -> Array:
+        """Return the next ticks, about as many as have so many rows, and at least one.
+
+        Args:
+            rows: How many.
+            rng: Chance.
+            phased: Where the clock stands, if a jump is to go to where it stood like that in the source.
+        """
         import numpy as np
 
         count = max(1, rows * self._count // int(self._bounds[-1]))
         jumps = rng.random(count) < 1 / self._block
         jumps[0] |= self._at < 0
-        to = rng.integers(self._count, size=count)
-        here = np.arange(count)
-        last = np.maximum.accumulate(np.where(jumps, here, -1))
-        ticks: Array = np.where(last >= 0, to[last] + here - last, self._at + 1 + here) % self._count
+        if phased is None:
+            to = rng.integers(self._count, size=count)
+            here = np.arange(count)
+            last = np.maximum.accumulate(np.where(jumps, here, -1))
+            ticks: Array = np.where(last >= 0, to[last] + here - last, self._at + 1 + here) % self._count
+        else:
+            ticks = np.empty(count, np.int64)
+            at, begin = self._at + 1, 0
+            ends = [*np.flatnonzero(jumps).tolist(), count]
+            while begin < count:
+                # Behind the source's last tick its first does not follow.
+                if jumps[begin] or at >= self._count:
+                    at = phased.jump(rng)
+                end = min(ends[bisect_right(ends, begin)], begin + self._count - at)
+                ticks[begin:end] = np.arange(at, at + end - begin)
+                phased.on(ticks[begin:end])
+                at, begin = at + end - begin, end
         self._at = int(ticks[-1])
         return ticks
 

@@ -1,5 +1,8 @@
+import ipaddress
+import re
 import warnings
 from itertools import islice
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -118,6 +121,63 @@ def test_what_follows_from_another_column_still_does() -> None:
     assert made["symbol"].value_counts(normalize=True)["MSFT"] == pytest.approx(0.4, abs=0.06)
 
 
+def test_what_is_missing_is_so_for_its_cause() -> None:
+    rng = np.random.default_rng(0)
+    event, x = rng.choice(["click", "view", "buy"], 300), rng.normal(size=300)
+    df = pd.DataFrame({"amount": np.where(event == "buy", rng.normal(size=300), np.nan), "event": event, "x": x})
+    df["page"] = pd.Series(rng.choice(["a", "b", "c"], 300)).where(event == "view")
+    df["debt"] = np.where(x < 0, rng.normal(size=300), np.nan)
+    made = more(df)
+    assert (made["amount"].notna() == (made["event"] == "buy")).all()
+    assert (made["page"].notna() == (made["event"] == "view")).all()
+    assert made["debt"][made["x"] > 0.3].isna().all()
+    assert made["debt"][made["x"] < -0.3].notna().all()
+    # Chance is no cause.
+    df["amount"] = np.where(rng.random(300) < 0.3, np.nan, 1.5 * x)
+    shares = more(df)["amount"].isna().groupby(made["event"]).mean()
+    assert shares.max() - shares.min() < 0.06
+
+
+def test_texts_that_hardly_come_again_keep_what_they_tell() -> None:
+    origin = CARS.groupby("Name")["Origin"].first()
+    made = more(CARS)
+    assert (made["Name"].map(origin) == made["Origin"]).all()
+    airports = real("airports")
+    model = TableModel().fit(airports)
+    made = model.sample(3000)
+    known = set(zip(airports["city"], airports["state"], strict=True))
+    assert all(pair in known for pair in zip(made["city"], made["state"], strict=True))
+    told = [each["latitude"].corr(each.groupby("state")["latitude"].transform("mean")) for each in (airports, made)]
+    assert told[1] == pytest.approx(told[0], abs=0.01)
+    assert not made["latitude"].isin(airports["latitude"]).all()  # and yet there are new ones
+    report = model.report()
+    assert cell(report, "city", "pairs") == 1
+    assert (
+        cell(model.report(made.assign(state=made["state"].sample(frac=1, random_state=1).array)), "city", "pairs") < 1
+    )
+    # Names that tell nothing are drawn for themselves.
+    rng = np.random.default_rng(5)
+    df = pd.DataFrame({"name": [f"n{i}" for i in rng.integers(0, 400, 500)], "side": rng.choice([*"abc"], 500)})
+    made = more(df)
+    known = set(zip(df["name"], df["side"], strict=True))
+    assert sum(pair in known for pair in zip(made["name"], made["side"], strict=True)) < 3000
+
+
+@pytest.mark.parametrize("options", [{}, {"time": "date"}])
+def test_what_is_never_above_another_is_never(options: Any) -> None:
+    made = more(WEATHER, **options)
+    assert (made["temp_min"] <= made["temp_max"]).all()
+    rng = np.random.default_rng(6)
+    bid = rng.lognormal(0, 1, 500).round(2)
+    ask = (bid + rng.exponential(0.3, 500) + 0.01).round(2)
+    quotes = pd.DataFrame({"bid": bid, "ask": ask, "low": (bid / 2).round(2), "noise": rng.normal(size=500)})
+    quotes.loc[rng.random(500) < 0.1, "ask"] = np.nan
+    made = more(quotes)
+    assert (made["bid"] < made["ask"])[made["ask"].notna()].all()
+    assert (made["low"] <= made["bid"]).all()
+    assert ks_2samp(quotes["ask"].dropna(), made["ask"].dropna()).statistic < 0.06
+
+
 def test_ids_grow_and_texts_that_are_all_different_are_new() -> None:
     rng = np.random.default_rng(3)
     uuids = [str(UUID(bytes=rng.bytes(16), version=4)) for _ in range(300)]
@@ -141,12 +201,66 @@ def test_an_id_that_its_type_cannot_hold_begins_again() -> None:
 
 
 @given(st.lists(st.text(max_size=6), min_size=8, max_size=40, unique=True))
-def test_texts_are_made_without_end_and_never_twice(texts: list[str]) -> None:
-    from random import Random
-
+def test_any_texts_have_more_like_them(texts: list[str]) -> None:
     made = list(islice(TextPattern.of_texts(texts).made(Random(1)), 300))
-    assert len(set(made)) == 300
-    assert not set(made) & set(texts)
+    assert len(made) == 300
+    assert made == list(islice(TextPattern.of_texts(texts).made(Random(1)), 300))
+    assert all(len(each) <= 2 * max(map(len, texts)) + 2 for each in made)
+
+
+def texts_like(texts: list[str], count: int = 1000) -> list[str]:
+    return list(islice(TextPattern.of_texts(texts).made(Random(1)), count))
+
+
+def test_texts_that_count_go_on_counting() -> None:
+    orders = [f"ORD-{i:06d}" for i in range(2000)]
+    assert texts_like(orders, 3) == ["ORD-002000", "ORD-002001", "ORD-002002"]
+    assert texts_like(Random(1).sample(orders, 2000), 2) == ["ORD-002000", "ORD-002001"]
+    assert texts_like([f"#{i}." for i in range(5, 100, 5)], 2) == ["#100.", "#105."]
+
+
+def test_numbers_in_texts_lie_between_those_of_their_place() -> None:
+    rng = Random(2)
+    known = {".".join(str(rng.randrange(256)) for _ in range(4)) for _ in range(1000)}
+    made = texts_like(sorted(known))
+    assert all(str(ipaddress.IPv4Address(each)) == each for each in made)
+    assert len(set(made)) == 1000
+    assert not known & set(made)
+
+
+def test_words_stay_whole() -> None:
+    rng = Random(3)
+    first, last = ["ann", "bo", "carla", "dimitri", "eve"], ["smith", "ng", "garcia", "li"]
+    mails = sorted({f"{rng.choice(first)}.{rng.choice(last)}{rng.randrange(1000)}@mail.com" for _ in range(50)})
+    for each in texts_like(mails):
+        match = re.fullmatch(r"([a-z]+)\.([a-z]+)\d{1,3}@mail\.com", each)
+        assert match
+        assert match[1] in first
+        assert match[2] in last
+    sentences = [f"The {one} of {two} is late." for one in first for two in last]
+    assert set(texts_like(sentences)) == set(sentences)
+    names = ["Oslo", "Bergen", "Rome", "Lima", "Kyoto", "Quito", "Accra", "Hanoi"]
+    assert set(texts_like(names)) == set(names)
+
+
+def test_codes_are_new_sign_by_sign() -> None:
+    rng = Random(4)
+    macs = [":".join(f"{rng.randrange(256):02x}" for _ in range(6)) for _ in range(200)]
+    made = texts_like(macs)
+    assert all(re.fullmatch(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", each) for each in made)
+    assert not set(made) & set(macs)
+    plates = [f"{rng.choice('ABC')}{rng.choice('XYZ')}{rng.randrange(1000):03d}" for _ in range(60)]
+    assert all(re.fullmatch(r"[ABC][XYZ]\d{3}", each) for each in texts_like(sorted(set(plates))))
+
+
+def test_instants_in_texts_are_instants() -> None:
+    rng = Random(5)
+    start = pd.Timestamp("2026-01-01T00:00:00Z")
+    texts = [f"{start + pd.Timedelta(rng.randrange(10**9), 's'):%Y-%m-%dT%H:%M:%SZ}" for _ in range(200)]
+    made = pd.to_datetime(pd.Series(texts_like(texts)), format="%Y-%m-%dT%H:%M:%SZ")
+    assert made.between(*pd.to_datetime([min(texts), max(texts)]).tz_localize(None)).all()
+    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2026-01-01", periods=60)]
+    assert texts_like(days, 2) == ["2026-03-02", "2026-03-03"]
 
 
 def test_the_normal_distribution() -> None:
@@ -208,6 +322,84 @@ def test_gaps_and_bursts_remain() -> None:
     assert (sampled == 0).mean() == pytest.approx((gaps[1:] == 0).mean(), abs=0.05)
     assert ks_2samp(sampled, gaps[1:]).statistic < 0.06
     assert made["at"].dtype == df["at"].dtype
+
+
+def test_the_season_remains() -> None:
+    model = TableModel(time="date").fit(WEATHER)
+    made = model.sample(1461)
+    months = [each.groupby(each["date"].dt.month)["temp_max"].mean() for each in (WEATHER, made)]
+    assert (months[1] - months[0]).abs().max() < 2.5
+    assert made["temp_max"].iloc[0] < 18
+    assert len(made["date"].diff().dropna().unique()) == 1
+    report = model.report()
+    assert cell(report, "temp_max", "period") == "year"
+    assert cell(report, "temp_max", "season") > 0.5
+    for name in ("season", "lag1"):
+        assert cell(report, "temp_max", f"{name}_sample") == pytest.approx(cell(report, "temp_max", name), abs=0.1)
+    later = model.sample(40, start="2030-07-15")
+    assert later["temp_max"].mean() > 20
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "America/New_York"])
+def test_the_time_of_the_day_remains(zone: str | None) -> None:
+    rng = np.random.default_rng(9)
+    at = pd.date_range("2025-01-01", periods=24 * 40, freq="h", tz=zone)
+    load = 100 + 50 * np.sin(2 * np.pi * at.hour / 24) + rng.normal(0, 3, len(at))
+    report = TableModel(time="at").fit(pd.DataFrame({"at": at, "load": load.round(1)})).report()
+    assert cell(report, "load", "period") == "day"
+    assert cell(report, "load", "season") > 0.95
+    assert cell(report, "load", "season_sample") > 0.95
+
+
+def test_what_has_no_season_gets_none() -> None:
+    rng = np.random.default_rng(10)
+    at = pd.date_range("2021-01-01", periods=1500, freq="D")
+    report = TableModel(time="at").fit(pd.DataFrame({"at": at, "v": np.cumsum(rng.normal(size=1500))})).report()
+    assert cell(report, "v", "kind") == "walk"
+    assert np.isnan(cell(report, "v", "season"))
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_gaps_keep_to_the_calendar(zone: str | None) -> None:
+    rng = np.random.default_rng(11)
+
+    def made(freq: str, count: int) -> pd.Series:
+        at = pd.date_range("2024-01-31", periods=count, freq=freq, tz=zone)
+        return more(pd.DataFrame({"at": at, "v": rng.normal(size=count)}), 500, time="at")["at"]
+
+    assert made("B", 300).dt.day_of_week.max() == 4
+    for freq, is_so in (("MS", "is_month_start"), ("ME", "is_month_end")):
+        at = made(freq, 40)
+        assert getattr(at.dt, is_so).all()
+        assert at.is_monotonic_increasing
+        assert at.is_unique
+    assert (more(STOCKS, 3000, time="date", by="symbol")["date"].dt.day == 1).all()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda at: at.date(),
+        lambda at: at.to_pydatetime(),
+        lambda at: f"{at:%Y-%m-%d}",
+        lambda at: f"{at:%Y-%m-%dT%H:%M:%S}.250+02:00",
+    ],
+)
+def test_times_that_pandas_has_no_type_for_keep_their_form(form: Any) -> None:
+    days = pd.date_range("2026-01-01", periods=40, freq="D")
+    df = pd.DataFrame({"at": pd.Series([form(each) for each in days], dtype=object), "v": np.arange(40) % 7 / 2})
+    made = more(df, 60, time="at")
+    assert made["at"].tolist() == [form(each) for each in pd.date_range("2026-01-01", periods=60, freq="D")]
+    assert cell(TableModel(time="at").fit(df).report(), "at", "gap") == pd.Timedelta("1D")
+
+
+def test_times_of_arrow_are_a_clock() -> None:
+    for dtype in ("timestamp[us][pyarrow]", "date32[day][pyarrow]"):
+        df = pd.DataFrame({"at": pd.Series(pd.date_range("2026-01-01", periods=20), dtype="M8[us]")})
+        df = df.astype({"at": dtype})
+        made = more(df, 30, time="at")["at"]
+        assert made.dtype == dtype
+        assert str(made.iloc[-1])[:10] == "2026-01-30"
 
 
 def test_start_is_when_the_first_row_is() -> None:
@@ -458,11 +650,13 @@ def test_very_many_columns() -> None:
     assert more(wide, 20).shape == (20, 10_000)
 
 
-def test_times_of_many_zones_are_drawn_whole_and_are_no_time() -> None:
+def test_times_of_many_zones_are_drawn_whole_and_as_a_clock_get_that_of_one() -> None:
     times = [pd.Timestamp("2024-01-01", tz=zone) for zone in ("Asia/Tokyo", "Europe/Rome")] * 4
     df = pd.DataFrame({"at": pd.Series(times, dtype=object)})
     assert set(map(str, more(df, 50)["at"])) == set(map(str, times))
-    assert "pd.to_datetime(df['at'], utc=True)" in error_of(TableModel(time="at").fit, df)
+    made = more(df, 50, time="at")["at"]
+    assert len(set(map(str, made.map(lambda each: each.tzinfo)))) == 1
+    assert made.is_monotonic_increasing
 
 
 def test_times_end_where_their_type_does() -> None:
@@ -519,6 +713,25 @@ def test_a_report_draws_each_column(df: pd.DataFrame, options: Any) -> None:
     figure.canvas.draw()
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert [title.rsplit(" (", 1)[0] for title in titles] == [str(name) for name in df.columns[:12]]
+    plt.close(figure)
+
+
+def test_a_report_shows_all_its_columns() -> None:
+    report = TableModel().fit(CARS).report()
+    for name in report.columns:
+        assert name in repr(report)
+        assert name in (report._repr_html_() or "")
+    assert "..." not in repr(report)
+
+
+def test_a_plot_of_very_many_texts_says_how_many() -> None:
+    mpl.use("agg")
+    from matplotlib import pyplot as plt
+
+    figure = TableModel(columns=["city", "state"]).fit(real("airports")).report().plot()
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert "2674 different in the source" in texts[0]
+    assert "100% of its rows have one of the source's" in texts[0]
     plt.close(figure)
 
 

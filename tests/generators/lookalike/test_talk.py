@@ -8,10 +8,13 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mockforge_nb.core.moved import time_of
+from mockforge_nb.core.template import Slot
 from mockforge_nb.errors import GeneratorError, OptionError
 from mockforge_nb.generators.lookalike.talk import TalkModel
 
@@ -258,3 +261,61 @@ def test_what_has_learned_nothing_says_so() -> None:
         TalkModel(seed=-1)
     assert repr(TalkModel()) == "<TalkModel unfitted>"
     assert repr(MODEL) == "<TalkModel of 4 kinds of messages>"
+
+
+INSTANTS: list[Any] = [
+    lambda ms: pd.Timestamp("2026-01-01T08:00:00Z") + pd.Timedelta(ms, "ms"),
+    lambda ms: (
+        (pd.Timestamp("2026-01-01T10:00") + pd.Timedelta(ms, "ms")).isoformat(timespec="milliseconds") + "+02:00"
+    ),
+    lambda ms: 1_767_254_400_000 + int(ms),
+    lambda ms: round(1_767_254_400 + ms / 1000, 3),
+    lambda ms: str(1_767_254_400_000 + int(ms)),
+]
+
+
+@pytest.mark.parametrize("form", INSTANTS[1:])
+@pytest.mark.parametrize("later", [0, 86_400_000])
+def test_instants_follow_the_time_of_the_message(form: Any, later: int) -> None:
+    rng = Random(3)
+    talk: Talk = []
+    ms = 0.0
+    for i in range(300):
+        kind = rng.choice(["a", "b"])
+        talk.append((ms, "out", {"type": kind, "at": form(ms + later), **({"n": i} if kind == "a" else {})}))
+        ms += rng.expovariate(1 / 40)
+    said = list(islice(TalkModel().fit([talk]).messages(1, endless=True), 1000))
+    assert {type(each["at"]) for _, each in said} == {type(form(0))}
+    first = INSTANTS[0](later).value
+    for now, each in said:
+        assert abs((time_of(each["at"]) or 0) - first - now * 1e6) < 2.1e6
+        assert len(str(each["at"])) <= len(str(form(2.0)))
+    assert all((time_of(a["at"]) or 0) <= (time_of(b["at"]) or 0) for (_, a), (_, b) in pairwise(said))
+
+
+def test_instants_of_their_own_go_on_by_their_gaps() -> None:
+    days = pd.date_range("2026-01-01", periods=60, freq="D")
+    talk: Talk = [(0, "out", {"day": f"{day:%Y-%m-%d}", "at": f"{day:%Y-%m-%d}T23:59:59Z"}) for day in days]
+    said = [each for _, each in islice(TalkModel().fit([talk]).messages(1, endless=True), 90)]
+    assert [each["day"] for each in said] == [f"{day:%Y-%m-%d}" for day in pd.date_range("2026-01-01", periods=90)]
+    assert [each["at"][:10] for each in said] == [each["day"] for each in said]
+
+
+def test_numbers_as_large_as_epochs_are_no_instants() -> None:
+    rng = Random(4)
+    numbers = [rng.randrange(10**9, 2 * 10**9) for _ in range(200)]
+    talk: Talk = [(i * 100, "out", {"volume": number}) for i, number in enumerate(numbers)]
+    said = [each["volume"] for _, each in islice(TalkModel().fit([talk]).messages(1, endless=True), 200)]
+    assert abs(np.mean(said) - np.mean(numbers)) < 1e8
+    assert min(said) >= min(numbers)
+    assert max(said) <= max(numbers)
+
+
+def test_templates_stay_what_they_are() -> None:
+    def message(i: int) -> Any:
+        return {"type": "x", "at": Slot("{{now}}"), "id": Slot(f"{{{{randInt 0 {i}}}}}"), "l": [Slot("{{uuid}}"), i]}
+
+    talk: Talk = [(i, "out", message(i)) for i in range(20)]
+    for _, each in islice(TalkModel().fit([talk]).messages(1, endless=True), 60):
+        assert [type(part) for part in (each["at"], each["id"], each["l"][0])] == [Slot] * 3
+        assert each["id"] in {f"{{{{randInt 0 {i}}}}}" for i in range(20)}
