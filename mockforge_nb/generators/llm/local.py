@@ -39,6 +39,8 @@ class LocalServer:
 
 _lock = threading.Lock()
 _running: LocalServer | None = None
+_orphaned = False
+"""Whether this process was forked from one with a server: llama.cpp cannot be begun again in it."""
 
 
 def weights() -> Path:
@@ -66,6 +68,9 @@ def server() -> LocalServer:
     """
     global _running
     with _lock:
+        if _orphaned:
+            problem = "this process was forked from one in which the local model runs, which cannot be begun twice"
+            raise GeneratorError(f'{problem}: use multiprocessing.get_context("spawn")')
         if _running is None:
             _running = _started(weights())
         return _running
@@ -108,12 +113,17 @@ def _started(file: Path) -> LocalServer:
 
 def _forget() -> None:
     """Take note, in a forked child, that the server's threads are its parent's alone."""
-    global _running, _lock
+    global _running, _lock, _orphaned
     _lock = threading.Lock()  # another thread of the parent may hold it for ever here
-    if _running is not None:
-        # Stopping it would wait for threads that are not there: the child never does.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(_running))
-        _running = None
+    if _running is None:
+        return
+    # Stopping it would wait for threads that are not there: the child never does.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(_running))
+    _running, _orphaned = None, True
+    # So would llama.cpp's own end, when the process ends by itself: it ends at once behind Python's part of that.
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "on_exit"):
+        libc.on_exit(libc._exit, None)
 
 
 atexit.register(stop)
