@@ -220,3 +220,11 @@ class Shared:
     word: str | None = None
     struck: dict[object, Count] = field(default_factory=dict)
     played: Played = field(default_factory=Played)
+
+    def since(self, now: float, *, shared: bool) -> float:
+        """Return when what a connection begins at `now` began: with the first connection, if it is shared."""
+        if not shared:
+            return now
+        if self.began is None:
+            self.began = now
+        return self.began

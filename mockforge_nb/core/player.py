@@ -307,9 +307,7 @@ class Player:
 
     def _join(self, now: float, shared: Shared) -> None:
         """Enter a replay that others already watch: the next step is the first that is not yet past."""
-        if shared.began is None:
-            shared.began = now
-        self._origin = shared.began
+        self._origin = shared.since(now, shared=True)
         self.index = bisect_left(self.program.at, self._elapsed(now))
         period = self.program.period * self.scale
         while self.index == len(self.program) and not self.done:
@@ -328,9 +326,7 @@ class Player:
     def _enter(self, view: View, now: float, shared: Shared) -> None:
         """Begin where the play-head stands: at the beginning, or where that of all connections is."""
         cuts = view.cuts
-        began = now
-        if self.shared:
-            began = shared.began = now if shared.began is None else shared.began
+        began = shared.since(now, shared=self.shared)
         self._origin = began - cuts.begin * self.scale / 1000
         self.start_ms = -cuts.begin * self.scale
         head = cuts.begin

@@ -57,12 +57,11 @@ from .identity import Identity
 from .link import LOST
 from .log import ANSWERED, DROPPED, FORWARDED, INJECTED, REPLAYED
 from .message import Message
-from .narrative import Dated
 from .network import Network
-from .outbox import MESSAGE_COST, Outbox
+from .outbox import Outbox
 from .plan import Echo, Handle, Plan, Relay, Replay, Shared, Stream
 from .player import Player
-from .program import BLOCK_BYTES, Payload
+from .program import BLOCK_BYTES
 from .relaying import NOT_RECORDED, Relaying
 from .relaying import Asked as Transformed
 from .rules import Connected
@@ -241,7 +240,7 @@ class Session:
             self._begin_replay(behaviour, now)
         elif isinstance(behaviour, Stream):
             try:
-                self._feed = Feed(behaviour, now, self._connection, self._feed_began(behaviour, now))
+                self._feed = Feed(behaviour, now, self._connection, self._shared.since(now, shared=behaviour.shared))
             except Exception as error:  # noqa: BLE001  # the author's
                 self._outbox.fail(error, now, out)
         elif isinstance(behaviour, Handle):
@@ -282,16 +281,9 @@ class Session:
             keys = None if key is None or cuts.keys is None else frozenset(cuts.keys.known([key]))
             self._player = Player(replay, now, self._shared, View(cuts, keys, self._began_ns(replay, now)))
 
-    def _feed_began(self, stream: Stream, now: float) -> float:
-        """Return when a stream that is begun now began: for all connections, if it is shared."""
-        if stream.shared and self._shared.began is None:
-            self._shared.began = now
-        return self._shared.began if stream.shared and self._shared.began is not None else now
-
     def _began_ns(self, replay: Replay, now: float) -> int:
         """Return the UTC time (ns) at which a replay that is begun now began: for all connections, if it is shared."""
-        began = self._shared.began if replay.shared and self._shared.began is not None else now
-        return self.speech.time_ns(began, 0.0)
+        return self.speech.time_ns(self._shared.since(now, shared=replay.shared), 0.0)
 
     def _subscribe(self, message: Message, now: float, out: list[Command]) -> bool:
         """Let a message say which keys the connection wants; return whether it is about that.
@@ -693,24 +685,7 @@ class Session:
                 self._feed = None
                 self._behaved(now, out)
             return 0
-        answer = poured.answer
-        if isinstance(answer, Dated):
-            answer = answer.at(self.speech.time_ns(now, poured.script_ms))
-        if not isinstance(answer, Payload):
-            assert isinstance(answer, (Close, Drop))
-            self._outbox.close(answer, now, out)
-            return MESSAGE_COST
-        self.speech.script_ms = poured.script_ms
-        try:
-            # A template stands at the time at which it is due, so that all who watch one stream read the same.
-            context = self.speech.about(self.speech.kept("template"), poured.due, poured.script_ms, None, None)
-            data = self.speech.render(answer, context)
-        except TemplateError as error:
-            out.append(Failed(error, poured.index))
-            return MESSAGE_COST
-        send = Send(answer.opcode, data, poured.index, poured.script_ms, fault=poured.fault)
-        self._outbox.offer(send, poured.due, out)
-        return MESSAGE_COST + len(data)
+        return self._stage.pour(poured, now, out)
 
 
 NEVER = float("inf")

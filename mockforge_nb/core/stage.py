@@ -1,15 +1,17 @@
-"""Does what a script's steps say, as its Player comes to them."""
+"""Does what a script's steps say, as its Player comes to them, and says what a stream gives."""
 
 from __future__ import annotations
 
-from mockforge_nb.errors import ExpectationError, ExpectationTimeoutError
+from mockforge_nb.errors import ExpectationError, ExpectationTimeoutError, TemplateError
 
 from .context import Context
 from .events import NAN, Burst, Close, Command, Drop, Failed, Send
+from .feed import Poured
 from .message import Message
+from .narrative import Dated
 from .outbox import MESSAGE_COST, TURN_MESSAGES, Outbox
 from .player import Player, Run, TimedOut
-from .program import BLOCK_BYTES, Assertion, Step
+from .program import BLOCK_BYTES, Assertion, Payload, Step
 from .speech import Speech
 
 
@@ -106,6 +108,27 @@ class Stage:
         if step.ends:
             self._outbox.offer(Drop() if step.error else Close(step.close or 1000, step.reason), run.due, out)
         return size
+
+    def pour(self, poured: Poured, now: float, out: list[Command]) -> int:
+        """Put a stream's item on its way; return about how many bytes it was."""
+        speech, answer = self._speech, poured.answer
+        if isinstance(answer, Dated):
+            answer = answer.at(speech.time_ns(now, poured.script_ms))
+        if not isinstance(answer, Payload):
+            assert isinstance(answer, (Close, Drop))
+            self._outbox.close(answer, now, out)
+            return MESSAGE_COST
+        speech.script_ms = poured.script_ms
+        try:
+            # A template stands at the time at which it is due, so that all who watch one stream read the same.
+            context = speech.about(speech.kept("template"), poured.due, poured.script_ms, None, None)
+            data = speech.render(answer, context)
+        except TemplateError as error:
+            out.append(Failed(error, poured.index))
+            return MESSAGE_COST
+        send = Send(answer.opcode, data, poured.index, poured.script_ms, fault=poured.fault)
+        self._outbox.offer(send, poured.due, out)
+        return MESSAGE_COST + len(data)
 
     def _context(self, index: int, script_ms: float, player: Player, now: float) -> Context:
         """Return what the templates of a step read."""
