@@ -199,9 +199,9 @@ class Script(Generated, FromModel, ByHand):
             unit: The unit of a numeric time column, as in `pandas.to_datetime`.
             rate: Messages a second, without a time column.
             columns: The columns that are sent; all, unless said.
-            template: How a row becomes a message: a text with ``{{row.name}}``, or a function of the row as a dict
-                that returns text, bytes or a dict; unless said, a JSON object. With `batch` it is of a list of rows,
-                ``{{rows}}``; with `snapshot` it may be one of each: ``{"snapshot": …, "update": …}``.
+            template: How a row becomes a message: a text or a dict with ``{{row.name}}``, or a function of the row as
+                a dict that returns text, bytes or a dict; unless said, a JSON object. With `batch` it is of a list of
+                rows, ``{{rows}}``; with `snapshot` it may be one of each: ``{"snapshot": …, "update": …}``.
             rows: Whether rows are messages (True) or steps (False); unless said, they are steps if all columns are
                 keys of steps.
             by: The column of the keys: at a route whose path has a parameter of this name (``/prices/{symbol}``) a

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Timing = Literal["offset", "delay"]
 Shape = str | Callable[[Any], str | bytes | dict[str, Any] | list[Any]]
-Template = Shape | Mapping[str, Shape]
+Template = Shape | Mapping[str, Any]
 
 TABLES = (".parquet", ".feather", ".arrow", ".csv", ".tsv")
 """The kinds of files with tables."""

@@ -51,4 +51,7 @@ def _keyed(given: Any, where: str) -> Keyed:
         of, path = pattern(given[0], where=where), given[1]
     if not isinstance(path, str) or not path.startswith("$"):
         raise OptionError(where, given, "does not say where the keys are", VALID)
-    return Keyed(pattern=of, path=paths([path], where)[0])
+    try:
+        return Keyed(pattern=of, path=paths([path], where)[0])
+    except OptionError as error:
+        raise OptionError(where, given, error.problem, VALID) from None

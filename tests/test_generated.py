@@ -190,7 +190,7 @@ def test_a_model_is_public_and_says_how_like_it_is() -> None:
     report = model.report()
     assert list(report.index) == list(STOCKS.columns)
     assert report.loc["price", "mean_sample"] == pytest.approx(report.loc["price", "mean"], rel=0.5)
-    assert len(report.plot().axes) >= 3
+    assert report.plot().size >= 3
     script = Script.from_frame(model.sample(50), time="date", by="symbol", subscribe="$.s")
     assert script.preview(3, key="IBM").message.str.contains("IBM").all()
 

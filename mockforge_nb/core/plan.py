@@ -51,7 +51,8 @@ class Replay:
         key = None if keys is None else params.get(keys.name)
         if keys is None or key is None or key in keys:
             return None
-        return f"{self.program.name} has no rows with {keys.name} {key!r}{keys.nearest(key)}."
+        said = f"{self.program.name} has no rows with {keys.name} {key!r}{keys.nearest(key)}"
+        return said if said.endswith("?") else f"{said}."
 
 
 @dataclass(frozen=True, slots=True)

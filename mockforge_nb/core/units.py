@@ -69,6 +69,11 @@ def epoch_ns(value: object, where: str) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1) * 1000
 
 
+def iso_ns(instant: int) -> str:
+    """Return an instant (UTC ns since 1970) in ISO 8601, to the second."""
+    return (EPOCH + timedelta(seconds=instant // 1_000_000_000)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def human(duration: float) -> str:
     """Return a duration in seconds as people say it: ``250 ms``, ``12.5 s``, ``2 days``, ``10.2 years``."""
     scales = ((1, "ms", 0.001), (120, "s", 1), (7200, "min", 60), (172_800, "h", 3600), (63_072_000, "days", 86_400))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
+import re
 from array import array
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,9 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from mockforge_nb.core.cuts import Chosen, Cuts, Lists
 from mockforge_nb.core.keys import Keys
 from mockforge_nb.core.program import Program, StepSource
-from mockforge_nb.core.units import epoch_ns, seconds
+from mockforge_nb.core.units import epoch_ns, iso_ns, seconds
 from mockforge_nb.errors import OptionError, ScriptError
 
+from .forms import NoJSONError, to_bytes
 from .messages import make_message
 from .sources import Behind, Picked, RowSource, Shape, Shaped, Table, Templated
 from .sources import Lists as ListSource
@@ -24,11 +27,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mockforge_nb.core.subscribing import Subscription
-    from mockforge_nb.core.template import TextTemplate
+    from mockforge_nb.core.template import JsonTemplate, TextTemplate
 
     Order = npt.NDArray[np.integer[Any]]
 
-Template: TypeAlias = "str | Shape | Mapping[str, str | Shape]"
+Template: TypeAlias = "str | Shape | Mapping[str, Any]"
 """What a row is sent as; a snapshot's rows may be sent as something else than the updates."""
 
 PARTS = ("snapshot", "update")
@@ -90,9 +93,7 @@ class Cutting:
         if self._from_a_time and not isinstance(self.snapshot, (str, date, timedelta, int, float)):
             raise OptionError("snapshot=", self.snapshot, "is neither True nor a time", SNAPSHOT)
         if self.subscription is not None and self.by is None:
-            raise OptionError(
-                "subscribe=", None, "needs keys to subscribe to", "say which column has them: by='symbol'"
-            )
+            raise OptionError("by=", None, "is missing, and subscribe= needs keys", "such as by='symbol'")
         if self.snapshots and self.by is None:
             raise OptionError("snapshot=", self.snapshot, "is of the latest row of each key", "say by='symbol'")
         _ = self.window  # is one
@@ -103,7 +104,7 @@ class Cutting:
                 epoch_ns(self.rebase, "rebase=")
             except OptionError:
                 raise OptionError("rebase=", self.rebase, "is no instant", REBASE) from None
-        if isinstance(template, Mapping) and not self.snapshots:
+        if len(forms_of(template)) > 1 and not self.snapshots:
             raise OptionError("template=", template, "has two forms, and there is no snapshot", "say snapshot=True")
 
     def begin(self, first_ns: int | None, last: float) -> float:
@@ -133,6 +134,9 @@ class Cutting:
             begin = (instant - first_ns) / 1e6
         if not 0 <= begin <= last:
             span = f"valid: from 0 to {last / 1000:g} s after the first row"
+            if first_ns is not None:
+                ends = (iso_ns(first_ns), iso_ns(first_ns + round(last * 1e6)))
+                span = f"valid: from {ends[0]} to {ends[1]}, or {span.removeprefix('valid: ')}"
             raise OptionError("snapshot=", self.snapshot, "is not within the table's times", span)
         return begin
 
@@ -146,29 +150,40 @@ class Said:
     """What a row, or a list of them, is sent as: JSON, a text, or what a function makes.
 
     Attributes:
-        text: The template's text; None: there is none.
+        text: The template's text, or a dict whose texts are templates; None: there is none.
         template: The parsed template; None: the text has no tokens.
         function: The function; None: there is none.
     """
 
-    text: str | None = None
-    template: TextTemplate | None = None
+    text: str | Mapping[str, Any] | None = None
+    template: TextTemplate | JsonTemplate | None = None
     function: Shape | None = None
 
     @classmethod
-    def of(cls, given: str | Shape | None, names: Collection[str], columns: list[str] | None) -> Said:
-        """Return what one form of a template says.
+    def of(cls, given: Any, names: Collection[str], columns: list[str] | None) -> Said:
+        """Return what one form of a template says; `columns` None: it is of a list of rows.
 
         Raises:
+            OptionError: It reads a row where there is a list of them, or the other way round.
             TemplateError: It cannot be parsed.
         """
         if given is None:
             return cls()
-        if not isinstance(given, str):
+        if not isinstance(given, (str, Mapping)):
             return cls(function=given)
-        from mockforge_nb.core.template import TextTemplate
+        from mockforge_nb.core.template import JsonTemplate, TextTemplate
 
-        parsed = TextTemplate.parse(given, names=names, columns=columns)
+        reads = set(re.findall(r"{[{%][^}]*?\b(rows?)\b", given if isinstance(given, str) else json.dumps(given)))
+        if columns is None and reads == {"row"}:
+            problem = "reads a row, and with batch= it is of a list of them"
+            raise OptionError("template", given, problem, "{{rows}}, or {% for row in rows %}")
+        if columns is not None and "rows" in reads and "rows" not in names:
+            raise OptionError("template", given, "reads {{rows}}, which only batch= makes", "{{row.name}}")
+        parsed: TextTemplate | JsonTemplate
+        if isinstance(given, str):
+            parsed = TextTemplate.parse(given, names=names, columns=columns)
+        else:
+            parsed = JsonTemplate.parse(given, names=names, columns=columns)
         return cls(given, None if parsed.literal else parsed)
 
     @property
@@ -177,17 +192,24 @@ class Said:
         return self.template is None
 
 
+def forms_of(template: object) -> list[Any]:
+    """Return the forms of a template: of a snapshot and an update, if it says both, or the only one."""
+    if isinstance(template, Mapping) and set(template) == set(PARTS):
+        return [template["update"], template["snapshot"]]
+    return [template]
+
+
 def check_template(template: object) -> None:
-    """Raise OptionError unless `template` is a text, a function, or one of these for each of `PARTS`."""
-    given = template
-    forms: Iterable[object] = (template,)
-    if isinstance(template, Mapping):
-        if set(template) != set(PARTS):
-            raise OptionError("template", given, "has other forms than a snapshot's and an update's", PARTS)
-        forms = template.values()
-    for each in forms:
-        if each is not None and not isinstance(each, str) and not callable(each):
-            raise OptionError("template", each, "is neither a text nor a function of a row")
+    """Raise OptionError unless `template` is a text, a dict, a function, or one of these for each of `PARTS`."""
+    for each in forms_of(template):
+        if each is not None and not isinstance(each, (str, Mapping)) and not callable(each):
+            raise OptionError("template", each, "is neither a text nor a function of a row, nor a dict of texts")
+        if isinstance(each, Mapping):
+            try:
+                to_bytes(each)
+            except NoJSONError as error:
+                way = f"valid: a dict of texts with {{{{row.name}}}}, or one function or text for each of {PARTS}"
+                raise OptionError("template", template, f"has no JSON form: {error}", way) from None
         if inspect.iscoroutinefunction(each):
             raise OptionError("template", each, "is a coroutine function; a template is a plain one")
 
@@ -206,12 +228,14 @@ class Material:
             left for them to do.
         moved: Returns the rows with their times moved by so many ns; None: they have none that move.
         first_ns: The instant of the first row (UTC ns); None: the table has no instants.
+        span_ms: How far its instants go in a round (ms), where rows are not due by them; 0: they are.
     """
 
     rows: Table
     dicts: Dicts | None = None
     moved: Callable[[int], Table] | None = None
     first_ns: int | None = None
+    span_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,7 +334,7 @@ def cut_program(
         count=count,
         at=at,
         period=period,
-        span=period,
+        span=recipe.material.span_ms or period,
         name=name,
         plain=recipe.plain,
         keys=keys,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mockforge_nb.errors import OptionError, ScriptError, nearest
 
-from .cutting import Cutting, Material, Recipe, Said, Template
+from .cutting import Cutting, Material, Recipe, Said, Template, forms_of
 from .forms import Writer, column_writer
 from .instants import Epochs, digits_of, moved_epochs, shifted
 from .messages import shaped
 from .sources import Messages, Rows, Table
-from .times import UNITS, as_instants, epoch_unit, first_ns
+from .times import UNITS, as_instants, epoch_unit, span_ns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,8 +77,7 @@ class Layout:
     @property
     def _late(self) -> bool:
         """Whether functions are called when a message is due."""
-        forms = self._template.values() if isinstance(self._template, Mapping) else [self._template]
-        return self._function is None and any(map(callable, forms))
+        return self._function is None and any(map(callable, forms_of(self._template)))
 
     def _columns(self, frame: pd.DataFrame) -> _Columns:
         return _Columns(frame, self._script, self._levels)
@@ -93,18 +92,25 @@ class Layout:
         assert self._key is not None
         return self._columns(frame).column(self._key)
 
-    def first_ns(self, frame: pd.DataFrame) -> int | None:
-        """Return the earliest of the instants (UTC ns) of the times, or else of the first column that has some."""
+    def instants(self, frame: pd.DataFrame) -> tuple[int, int] | None:
+        """Return the earliest and the latest (UTC ns) of the times, or else of the first column of instants."""
         table = self._columns(frame)
         if self._due is not None:
-            found = first_ns(table.column(self._due), self._unit, self._script, self.reference)
+            found = span_ns(table.column(self._due), self._unit, self._script, self.reference)
             if found is not None:
                 return found
         for number in self._chosen:
             column = as_instants(table.column(number), text=False)
             if column.dtype.kind == "M" and column.notna().any():
-                return first_ns(column.dropna(), None, self._script, "")
+                return span_ns(column.dropna(), None, self._script, "")
         return None
+
+    def span_ms(self, ends: tuple[int, int] | None, count: int) -> float:
+        """Return how far the instants go in a round, with a mean gap at its end, where no row is due by them."""
+        if ends is None or self._due is not None:
+            return 0.0
+        span = (ends[1] - ends[0]) / 1e6
+        return span + span / (count - 1) if count > 1 else 0.0
 
     def measure(self, frame: pd.DataFrame) -> None:
         """Take note of how many digits the instants of a part need, so that all parts have as many."""
@@ -168,11 +174,12 @@ class Layout:
         rows: Table,
         moved: Callable[[int], Table] | None,
         dicts: Callable[[Order, int], list[tuple[Any, dict[str, Any]]]],
-        first: int | None,
+        ends: tuple[int, int] | None,
     ) -> Material:
-        """Return the rows as messages are made of them."""
+        """Return the rows as messages are made of them; `ends` are those of `instants`."""
         moved = moved if self._cutting.rebase is not None else None
-        return Material(rows=rows, moved=moved, dicts=dicts if self._late else None, first_ns=first)
+        first, span = None if ends is None else ends[0], self.span_ms(ends, len(rows))
+        return Material(rows=rows, moved=moved, dicts=dicts if self._late else None, first_ns=first, span_ms=span)
 
     def recipe(self, material: Material, names: Collection[str]) -> Recipe:
         """Return what makes messages of them.
@@ -197,12 +204,9 @@ def recipe_of(
     Raises:
         TemplateError: A template cannot be parsed.
     """
-    forms = template if isinstance(template, Mapping) else {"update": template, "snapshot": template}
     known = columns if cutting.batch is None else None  # a list has no columns
-    said = {name: Said.of(forms[name], names, known) for name in forms}
-    if forms["update"] is forms["snapshot"]:
-        said["snapshot"] = said["update"]
-    return Recipe(material=material, script=script, update=said["update"], snapshot=said["snapshot"])
+    update, *more = [Said.of(form, names, known) for form in forms_of(template)]
+    return Recipe(material=material, script=script, update=update, snapshot=more[0] if more else update)
 
 
 def valid_names(names: Iterable[str], wrong: object) -> Sequence[str] | str:

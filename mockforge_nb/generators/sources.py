@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mockforge_nb.core.cuts import Chosen
-    from mockforge_nb.core.template import TextTemplate
+    from mockforge_nb.core.template import JsonTemplate, TextTemplate
 
     Order = npt.NDArray[np.integer[Any]]
 
@@ -218,30 +218,33 @@ class Lists(_Chunked):
 
 
 class Templated:
-    """Rows, or lists of them, that a text template is rendered over, for each connection anew.
+    """Rows, or lists of them, that a template is rendered over, for each connection anew.
 
     Args:
         rows: The rows as JSON objects.
-        text: The template's text.
+        text: The template's text, or a dict whose texts are templates.
         template: The template; None: the text has no tokens and is sent as it stands.
     """
 
     waits = False
     opcode: int = TEXT
 
-    def __init__(self, rows: RowSource, text: str, template: TextTemplate | None) -> None:
+    def __init__(
+        self, rows: RowSource, text: str | Mapping[str, Any], template: TextTemplate | JsonTemplate | None
+    ) -> None:
         self._rows, self._text, self._template = rows, text, template
+        self._kind: Kind = "text" if isinstance(text, str) else "json"
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def payloads(self, first: int, last: int) -> list[bytes]:
         """Return what is sent of a text without tokens."""
-        return [self._text.encode()] * (last - first)
+        return [Payload(self._kind, self._text).literal()] * (last - first)
 
     def __getitem__(self, index: int) -> Step:
         row = json.loads(self._rows.payload(range(len(self))[index]))
-        return Step(payload=Payload("text", self._text, template=self._template, row=row))
+        return Step(payload=Payload(self._kind, self._text, template=self._template, row=row))
 
 
 class Shaped:

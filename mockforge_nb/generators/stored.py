@@ -62,7 +62,7 @@ def program_from_batches(
     layout: Layout | None = None
     clock: Clock | None = None
     keys = KeyColumn(cutting.by, name) if cutting.by is not None else None
-    first: int | None = None
+    ends: tuple[int, int] | None = None
     for part in _parts(batches):
         frame = _numbered(to_frame(part), file.count)
         if layout is None:
@@ -71,16 +71,18 @@ def program_from_batches(
             )
             layout.rows(frame.head(1))  # what has no JSON form is told here
             clock = Clock(unit, name, layout.reference) if time is not None else None
-            first = layout.first_ns(frame) if cutting.cuts else None
         if clock is not None:
             clock.add(layout.times(frame))
         if keys is not None:
             keys.add(layout.keys(frame))
         layout.measure(frame)
+        if cutting.cuts:
+            own = layout.instants(frame)
+            ends = own if ends is None or own is None else (min(ends[0], own[0]), max(ends[1], own[1]))
         file.add(part)
     assert layout is not None  # what is larger than memory has rows
     rows = StoredRows(file, to_frame, layout)
-    recipe = layout.recipe(layout.material(rows, rows.moved, rows.dicts, first), names)
+    recipe = layout.recipe(layout.material(rows, rows.moved, rows.dicts, ends), names)
     known = None if keys is None else keys.keys
     if rate is not None:
         period = file.count * 1000.0 / rate

@@ -9,14 +9,14 @@ call, and what the user may change later.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mockforge_nb.core.keys import Keys
 from mockforge_nb.core.program import Program
 from mockforge_nb.errors import OptionError, ScriptError
 
-from .cutting import Cutting, KeyColumn, Material, Template, check_template, cut_program
+from .cutting import Cutting, KeyColumn, Material, Template, check_template, cut_program, forms_of
 from .forms import article
 from .layout import Layout, check_columns, recipe_of, valid_names
 from .messages import message, shaped
@@ -89,8 +89,8 @@ def program_from_frame(
         return layout.dicts(frame, chosen if order is None else order[chosen], shift_ns)
 
     moved = rows.moved if isinstance(rows, Rows) else None
-    first = layout.first_ns(frame) if cutting.cuts else None
-    recipe = layout.recipe(layout.material(rows, moved, dicts, first), names)
+    ends = layout.instants(frame) if cutting.cuts else None
+    recipe = layout.recipe(layout.material(rows, moved, dicts, ends), names)
     return cut_program(recipe, cutting, at=at, period=period, keys=keys)
 
 
@@ -150,7 +150,7 @@ def program_from_rows(
     keys = _row_keys([rows[i].get(cutting.by) for i in played], cutting.by, name) if cutting.by is not None else None
     sent = list(known) if columns is None else list(columns)
     kept = rows if columns is None else [{key: row[key] for key in sent if key in row} for row in rows]
-    late = cutting.batch is not None or isinstance(template, Mapping)
+    late = cutting.batch is not None or len(forms_of(template)) > 1
     if callable(template) and not late:
         source, template = shaped(((i, dict(kept[i])) for i in played), template, name), None
     else:
@@ -161,8 +161,7 @@ def program_from_rows(
     def dicts(chosen: Order, shift_ns: int) -> list[tuple[Any, dict[str, Any]]]:
         return [(played[i], dict(kept[played[i]])) for i in chosen.tolist()]
 
-    forms = template.values() if isinstance(template, Mapping) else [template]
-    material = Material(rows=source, dicts=dicts if any(map(callable, forms)) else None)
+    material = Material(rows=source, dicts=dicts if any(map(callable, forms_of(template))) else None)
     recipe = recipe_of(material, template, list(map(str, sent)), cutting, names, name)
     return cut_program(recipe, cutting, at=at, period=period, keys=keys)
 

@@ -213,19 +213,26 @@ def _scaled(values: npt.NDArray[Any], unit: str) -> Floats:
     return scaled
 
 
-def first_ns(column: pd.Series[Any], unit: str | None, script: str, ref: str) -> int | None:
-    """Return the earliest of a column's instants (UTC ns); None: it has offsets. Arguments and errors as `offsets`."""
+def span_ns(column: pd.Series[Any], unit: str | None, script: str, ref: str) -> tuple[int, int] | None:
+    """Return the earliest and the latest of a column's instants (UTC ns); None: it has offsets.
+
+    Arguments and errors are those of `offsets`.
+    """
     import numpy as np
 
     times = _checked(column, unit, script, ref)
     if times.dtype.kind == "M":
         ms, divided = UNITS[np.datetime_data(times.dtype)[0]]
-        return int(times.view("i8").min()) * ms * 1_000_000 // divided  # ns of far centuries are beyond 64 bits
+        ticks = times.view("i8")
+        # Python's ints: ns of far centuries are beyond 64 bits.
+        return int(ticks.min()) * ms * 1_000_000 // divided, int(ticks.max()) * ms * 1_000_000 // divided
     if times.dtype.kind == "m":
         return None
     known, from_first = _meaning(max(abs(float(times.max())), abs(float(times.min()))), unit)
     times_ms, divided = UNITS[known]
-    return int(times.min()) * times_ms * 1_000_000 // divided if from_first else None
+    if not from_first:
+        return None
+    return int(times.min()) * times_ms * 1_000_000 // divided, int(times.max()) * times_ms * 1_000_000 // divided
 
 
 def epoch_unit(column: pd.Series[Any], unit: str | None) -> str | None:

@@ -118,14 +118,19 @@ def mock_html(mock: Mock) -> str:
 def script_html(script: Script) -> str:
     """Return the first steps of a script with their times, a line on which each stands at its time, and its rules."""
     if script.endless:
-        return titled(repr(script), script_html(script[:SHOWN_ROWS]), dim("… and so on, without end"))
-    shown = [script[index] for index in range(min(SHOWN_ROWS, len(script)))]
+        part = script[:SHOWN_ROWS]
+        return titled(repr(script), _steps_table(part, SHOWN_ROWS), dim("… and so on, without end"))
+    more = len(script) - SHOWN_ROWS
+    rest = dim(f"… and {more:,} more") if more > 0 else ""
+    return titled(repr(script), _time_line(script), _steps_table(script, SHOWN_ROWS), rest, _rules_table(script.rules))
+
+
+def _steps_table(script: Script, count: int) -> str:
+    """Return the first steps of a script, with their times."""
     at = script.program.at
+    shown = [script[index] for index in range(min(count, len(script)))]
     rows = [(index, human(at[index] / 1000), step.dir, _what(step)) for index, step in enumerate(shown)]
-    more = len(script) - len(shown)
-    steps = table(("step", "at", "dir", "message"), rows, (_NUMBER, _NUMBER, _WORD, _LONG)) if rows else ""
-    rest = dim(f"… and {more:,} more") if more else ""
-    return titled(repr(script), _time_line(script), steps, rest, _rules_table(script.rules))
+    return table(("step", "at", "dir", "message"), rows, (_NUMBER, _NUMBER, _WORD, _LONG)) if rows else ""
 
 
 def preview_html(frame: pd.DataFrame) -> str:

@@ -78,7 +78,9 @@ def digits_of(values: Array, dtype: Any) -> int | None:
     # Of float32 the nearest decimal is meant: 0.1 is 0.10000000149.
     small = dtype.numpy_dtype if hasattr(dtype, "numpy_dtype") else dtype
     for digits in range(13):
-        if np.array_equal(np.round(some, digits).astype(small), some.astype(small)):
+        decimal = np.round(some, digits)
+        # What was reckoned is a little off the decimal that is meant: 1.7000000000000002.
+        if np.all((decimal.astype(small) == some.astype(small)) | (np.abs(decimal - some) <= 1e-12 * np.abs(some))):
             return digits
     return None
 

@@ -17,7 +17,6 @@ from .seasons import explained, seasons, seconds_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from matplotlib.figure import Figure
 
     Array: TypeAlias = npt.NDArray[Any]
 
@@ -74,8 +73,11 @@ class Report(pd.DataFrame):
         """
         return float(self.attrs["correlation_gap"])
 
-    def plot(self) -> Figure:  # type: ignore[override]
+    def plot(self) -> npt.NDArray[Any]:  # type: ignore[override]
         """Draw the distributions of up to 12 columns: numbers as histograms, all else as bars, the time by its gaps.
+
+        Returns:
+            The axes, row by row; their `figure` is all of it.
 
         Raises:
             GeneratorError: matplotlib is not installed.
@@ -88,7 +90,7 @@ class Report(pd.DataFrame):
         shown = min(len(self.kinds), SHOWN)
         across = max(min(shown, 3), 1)
         down = max(-(-shown // across), 1)
-        size = (4.6 * across, 2.9 * down + 0.5)
+        size = (4.6 * across, 3.1 * down + 0.5)
         figure, grid = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)
         for place, axes in enumerate(grid.flat):
             if place >= shown:
@@ -101,7 +103,7 @@ class Report(pd.DataFrame):
         figure.suptitle(f"{len(self.source)} rows of the source, {len(self.sampled)} of the sample{rest}", fontsize=11)
         handles = [Patch(color=color) for color in COLORS]
         figure.legend(handles, _NAMES, loc="outside lower center", ncols=2, frameon=False)
-        return figure
+        return grid
 
 
 def likeness(

@@ -709,7 +709,7 @@ def test_a_report_draws_each_column(df: pd.DataFrame, options: Any) -> None:
     mpl.use("agg")
     from matplotlib import pyplot as plt
 
-    figure = TableModel(**options).fit(df).report().plot()
+    figure = TableModel(**options).fit(df).report().plot()[0, 0].figure
     figure.canvas.draw()
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert [title.rsplit(" (", 1)[0] for title in titles] == [str(name) for name in df.columns[:12]]
@@ -728,7 +728,7 @@ def test_a_plot_of_very_many_texts_says_how_many() -> None:
     mpl.use("agg")
     from matplotlib import pyplot as plt
 
-    figure = TableModel(columns=["city", "state"]).fit(real("airports")).report().plot()
+    figure = TableModel(columns=["city", "state"]).fit(real("airports")).report().plot()[0, 0].figure
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert "2674 different in the source" in texts[0]
     assert "100% of its rows have one of the source's" in texts[0]
