@@ -270,12 +270,12 @@ class Writer:
         try:
             response = await model_request(model, messages, model_settings=settings, model_request_parameters=asked)
         except (AgentRunError, UserError) as error:
-            problem, way = failure_of(error, self._timeout)
+            problem, way = failure_of(error, self._timeout, self._chosen.hide)
         else:
             self.usage += usage_of(response, free=self._chosen.local)
             return response, None
         # Outside the except block: the error of the library, whose text may hold a key, is not its context.
-        return None, self._error(self._chosen.hide(problem), way)
+        return None, self._error(problem, way)
 
     def _parameters(self, model: Model, count: int) -> ModelRequestParameters:
         from pydantic_ai.models import ModelRequestParameters

@@ -85,6 +85,14 @@ def test_what_goes_wrong_is_said_without_the_key(
         assert KEY not in text
 
 
+@pytest.mark.parametrize("before", [*range(400, 501, 5)])
+def test_no_part_of_a_key_is_left_where_an_error_is_cut(before: int) -> None:
+    said = {"error": {"message": "y" * before + KEY + "z" * 200}}
+    with served(lambda *_: (401, said)) as address, pytest.raises(ModelError) as caught:
+        asked(address.url)
+    assert KEY[:5] not in str(caught.value)
+
+
 def test_a_server_that_is_not_there_is_named() -> None:
     with served(lambda *_: (200, {})) as address:
         url = address.url
