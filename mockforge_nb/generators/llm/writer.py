@@ -18,7 +18,7 @@ from .models import Chosen, takes_schema, takes_temperature
 from .pace import Pace
 from .prompts import INSTRUCTIONS, again_prompt, prompt
 from .schemas import answer_schema, bounded
-from .story import Story
+from .story import Story, same
 from .wishes import Wishes
 
 if TYPE_CHECKING:
@@ -198,8 +198,15 @@ class Writer:
         kept: list[Any] = []
         answer, text, failed = Answer(), "", 0
 
-        def again(event: Any, beside: list[Any]) -> bool:
-            return not self._wishes.repeats and self.story.again(event, [*kept, *beside])
+        came: set[bytes] = set()
+
+        def again(event: Any) -> bool:
+            if self._wishes.repeats:
+                return False
+            form = same(event)
+            known = form in came or self.story.again(event)
+            came.add(form)
+            return known
 
         count = asked.count
         while failed <= self._retries:
@@ -215,7 +222,7 @@ class Writer:
                 way = "say the story in other words, or ask another model"
                 return _Written(kept, self._error("it refuses to write this", way, self._chosen.hide(refused)))
             cut = response.finish_reason == "length"
-            answer = read(text, self._wishes.problem, again, cut=cut)
+            answer = read(text, self._wishes.problem, again, asked.count - len(kept), cut=cut)
             kept += answer.events
             if len(kept) >= asked.count or (answer.events and not answer.problem):
                 return _Written(kept[: asked.count])
