@@ -31,7 +31,7 @@ def never(*_: Any) -> bool:
         ("  \n", (), "the answer is empty"),
         ("Here you are:", (), "the answer is no JSON (Expecting value)"),
         ('{"events": [1, 3', (), "the answer is no JSON (Expecting ',' delimiter)"),
-        ('{"events": [NaN]}', (), "the answer is no JSON (NaN is no JSON)"),
+        ('{"events": [1, NaN]}', (1,), "event 2 of the answer is not as it should be: it is not odd"),
         ('{"events": []}', (), 'the list "events" of the answer is empty'),
         ('{"events": 1}', (), 'the answer has no list "events"'),
         ('{"event": [1]}', (), 'the answer has no list "events"'),
