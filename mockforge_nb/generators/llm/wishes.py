@@ -115,7 +115,7 @@ class Wishes:
         return {name: getattr(self, name) for name in names}
 
     def problem(self, event: Any) -> str:
-        """Return what is wrong with an event, in one line; empty: nothing."""
+        """Return what is wrong with an event, at any length; empty: nothing."""
         import jsonschema
 
         odd = _oddity(event)
@@ -124,7 +124,7 @@ class Wishes:
         error = jsonschema.exceptions.best_match(self._validator.iter_errors(event))
         if error is not None:
             place = "".join(f"[{each!r}]" for each in error.absolute_path)
-            return f"event{place}: {error.message[:300]}"
+            return f"event{place}: {error.message}"
         if self._own is None:
             return ""
         # A pydantic model may ask for more than its schema says.
@@ -135,7 +135,7 @@ class Wishes:
         except pydantic.ValidationError as wrong:
             first = wrong.errors(include_url=False, include_input=False)[0]
             place = "".join(f"[{each!r}]" for each in first["loc"])
-            return f"event{place}: {first['msg'][:300]}"
+            return f"event{place}: {first['msg']}"
         return ""
 
 

@@ -13,11 +13,12 @@ from mockforge_nb.core.units import number, seconds
 from mockforge_nb.errors import ModelError, OptionError
 
 from .answers import Answer, read
-from .failures import failure_of, refusal_of, usage_of
+from .failures import failure_of, refusal_of, shortly, usage_of
 from .models import Chosen, takes_schema, takes_temperature
 from .pace import Pace
 from .prompts import INSTRUCTIONS, again_prompt, prompt
 from .schemas import answer_schema, bounded
+from .secret import UNMISTAKABLE
 from .story import Story, same
 from .wishes import Wishes
 
@@ -216,11 +217,12 @@ class Writer:
             response, error = await self._response(model, messages, first, count, failed if answer.repeated else 0)
             if response is None or error is not None:
                 return _Written(kept, error)
-            text = self._chosen.hide(response.text or "")
+            # Events stay as they were written: a short key ("test") may be a word of theirs.
+            text = self._chosen.hide(response.text or "", UNMISTAKABLE)
             refused = refusal_of(response)
             if refused:
                 way = "say the story in other words, or ask another model"
-                return _Written(kept, self._error("it refuses to write this", way, self._chosen.hide(refused)))
+                return _Written(kept, self._error("it refuses to write this", way, refused))
             cut = response.finish_reason == "length"
             answer = read(text, self._wishes.problem, again, asked.count - len(kept), cut=cut)
             kept += answer.events
@@ -229,8 +231,9 @@ class Writer:
             failed = 0 if answer.events else failed + 1
             if cut:
                 count = max(1, count // 2)
+        problem = shortly(answer.problem, self._chosen.hide)
         times = f"asked {failed} times, the last time " if failed > 1 else ""
-        return _Written(kept, self._error(f"{times}{answer.problem}", _way(answer.problem), text))
+        return _Written(kept, self._error(f"{times}{problem}", _way(answer.problem), text))
 
     def _messages(
         self, asked: _Asked, kept: list[Any], first: int, count: int, answer: Answer, text: str
@@ -248,15 +251,14 @@ class Writer:
                 story.add(event)
             told = story.told(2) if not told else f"{told}\n" + story.told(2).partition("\n")[2]
         said = prompt(self._wishes, first, count, told, small=self._chosen.local)
+        wrong = shortly(answer.problem, self._chosen.hide)
         if answer.problem and (answer.events or answer.repeated) and not parrots:
-            said += f"\nMind what was wrong with your last answer: {answer.problem}."
+            said += f"\nMind what was wrong with your last answer: {wrong}."
         messages: list[Any] = [ModelRequest([UserPromptPart(said)], instructions=INSTRUCTIONS)]
         if answer.problem and not answer.events and not answer.repeated:
             shown = text if len(text) <= 2000 else text[:2000] + "…"
             messages.append(ModelResponse([TextPart(shown or "…")]))
-            messages.append(
-                ModelRequest([UserPromptPart(again_prompt(answer.problem, count))], instructions=INSTRUCTIONS)
-            )
+            messages.append(ModelRequest([UserPromptPart(again_prompt(wrong, count))], instructions=INSTRUCTIONS))
         return messages
 
     async def _response(
@@ -296,7 +298,7 @@ class Writer:
 
     def _error(self, problem: str, way: str = "", answer: str = "") -> ModelError:
         name = self.model + (f" at {self._chosen.base_url}" if self._chosen.base_url else "")
-        return ModelError(name, problem, way, answer=answer, written=self.story.count)
+        return ModelError(name, problem, way, answer=self._chosen.hide(answer), written=self.story.count)
 
 
 _REPEATS: Final = "raise temperature=, say in the narrative what changes, or allow it: repeats=True"

@@ -110,6 +110,20 @@ def test_a_cut_answer_is_read_as_far_as_it_goes() -> None:
         assert events(asked(address.url)) == trades(0, 2)
 
 
+@pytest.mark.parametrize("key", ["test", "AAPL", "price", "a-longer-key"])
+def test_a_short_key_that_is_a_word_of_the_events_leaves_them_as_they_are(key: str) -> None:
+    told = [{"symbol": f"AAPL {key} 0", "price": 0}]
+    with served(lambda *_: (200, completion(told))) as address:
+        assert events(asked(address.url, n=1, api_key=key)) == told
+    with (
+        served(lambda *_: (200, completion([{"symbol": 1, "price": f"{'y' * 480}{key}{'z' * 90}"}]))) as address,
+        pytest.raises(ModelError) as caught,
+    ):
+        asked(address.url, api_key=key)
+    assert key not in caught.value.answer
+    assert f"y{key[:2]}" not in str(caught.value)
+
+
 def test_no_key_is_in_what_is_kept_or_shown(tmp_path: Path) -> None:
     with served(lambda *_: (200, completion([{"symbol": KEY, "price": 1}, *trades(1, 1)]))) as address:
         script = asked(address.url, cache=tmp_path / "cache")
