@@ -46,6 +46,8 @@ def failure_of(error: Exception, timeout: float, hide: Hider) -> tuple[str, str]
         known.ModelUnavailableError: "try again later",
         known.ModelServerError: "try again later",
     }
+    if not isinstance(error, (known.AgentRunError, known.UserError)):
+        return f"its answer cannot be read ({type(error).__name__}: {shown})", "check base_url=, or ask another model"
     way = next((way for kind, way in ways.items() if isinstance(error, kind)), "")
     return f"it could not be asked: {shown}", way
 

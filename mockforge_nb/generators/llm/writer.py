@@ -278,7 +278,9 @@ class Writer:
         asked = self._parameters(model, count)
         try:
             response = await model_request(model, messages, model_settings=settings, model_request_parameters=asked)
-        except (AgentRunError, UserError) as error:
+        except Exception as error:
+            if self._chosen.given and not isinstance(error, (AgentRunError, UserError)):
+                raise  # of the user's own code, as it is
             problem, way = failure_of(error, self._timeout, self._chosen.hide)
         else:
             self.usage += usage_of(response, free=self._chosen.local)

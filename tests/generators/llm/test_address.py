@@ -62,6 +62,7 @@ def test_a_key_of_the_environment_is_not_sent_to_another_address(model: str, mon
         (400, {"error": {"message": f"the schema is too deep, {KEY}"}}, "simplify the schema"),
         (200, f"<html>{KEY}</html>", "could not be asked"),
         (200, {"object": "chat.completion", "note": KEY}, "could not be asked"),
+        (200, completion("no") | {"choices": []}, r"its answer cannot be read \(IndexError"),
         (200, completion("no", finish_reason="stop", message={"refusal": f"I will not, {KEY}"}), "refuses to write"),
         (200, completion(f"Your key is {KEY}"), "no JSON"),
         (200, completion("no", finish_reason="content_filter"), "refuse"),
