@@ -24,6 +24,10 @@ _SPELLINGS: Final = {"time": "time_based", "count": "count_based", "condition": 
     "conditional_based": "condition_based"
 }
 _TYPES: Final = ("string", "number", "integer", "boolean", "object", "array", "null")
+NOT_PICKLED: Final = (
+    "a story with api_key= cannot be pickled: the key would stand there for all to read; leave it out and set the "
+    "environment variable of the provider's key, or say the story in the other process"
+)
 DEFAULT_COUNT: Final = 10
 """How many events a count-based story has unless its count is given."""
 DEFAULT_MODELS: Final = {
@@ -137,7 +141,7 @@ class ReplayAugmentationConfig:
             it is given), or provider and model in one (``"openai:gpt-5-mini"``).
         model: The provider's model; a usual one unless it is given.
         base_url: Where the provider is, if it is any OpenAI-compatible address.
-        api_key: The provider's key; it is shown nowhere.
+        api_key: The provider's key; it is shown nowhere, and a config that has one cannot be pickled.
         mode: ``"generated"``: the model writes all events; ``"augmented"``: it enriches and varies those of
             `replay`; ``"static"``: `replay` is played as it is. Unless given it is what fits to `narrative` and
             `replay`.
@@ -171,6 +175,11 @@ class ReplayAugmentationConfig:
     event_rate: float | None = None
     conditions: Sequence[EventCondition | Mapping[str, Any]] = ()
     progressive_evolution: bool = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.api_key is not None:
+            raise TypeError(NOT_PICKLED)
+        return vars(self)
 
     def resolved_mode(self) -> ReplayMode:
         """Return the mode, which goes with `narrative` and `replay`, once they are what they must be.
