@@ -102,7 +102,8 @@ class EventCondition:
     Attributes:
         name: What errors call it.
         expression: What must be true, as in a template: ``"count >= 10"``. It may read `count`, `sequence` and
-            `events_generated`, which are all how many events there were.
+            `events_generated`, which are all how many events there were. Powers (``**``) are refused; what else it
+            computes has no limit.
         action: What happens: ``"generate_event"``, ``"stop"``, ``change_rate(5)`` or ``transition_scenario("…")``.
     """
 
@@ -114,11 +115,14 @@ class EventCondition:
         """Return the condition of a story.
 
         Raises:
-            OptionError: The expression cannot be parsed or reads other names, or the action is none.
+            OptionError: The expression cannot be parsed, has a power or reads other names, or the action is none.
         """
         where = f"EventCondition({self.name!r})"
         if not isinstance(self.expression, str):
             raise OptionError(f"{where}.expression", self.expression, "is no text", 'such as "count >= 10"')
+        if "**" in self.expression:
+            # A power of counters may take hours and cannot be interrupted.
+            raise OptionError(f"{where}.expression", self.expression, "has a power (**)", 'such as "count >= 10"')
         try:
             expression = TextTemplate.condition(self.expression, names=COUNTERS)
         except TemplateError as error:

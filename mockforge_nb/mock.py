@@ -217,7 +217,8 @@ class Mock(NetworkWords["Mock"]):
             author: Who writes in the model's place: a function of the narrative that returns an object with
                 ``async def write(self, count)``, which yields so many events.
             base_url: The address of the model, if it is any OpenAI-compatible one.
-            api_key: Its key; otherwise the provider's environment variable. It is shown and recorded nowhere, and a mock that has it is not pickled.
+            api_key: Its key; otherwise the provider's environment variable. It is shown and recorded nowhere, and a mock
+                that has it cannot be pickled.
             timeout: How long a request may take.
             retries: How often an event that does not fit the schema is asked for again.
 

@@ -104,6 +104,7 @@ def test_what_does_not_fit_is_said_with_its_field(fields: dict[str, Any], proble
         ("count >", "stop", "is no expression"),
         ("", "stop", "is no expression"),
         (5, "stop", "is no text"),
+        ("10**(10**9) > count", "stop", r"has a power \(\*\*\)"),
         ("__import__('os')", "stop", "__import__"),
         ("count", "halt", r"'halt' is no action.*change_rate\(5\)"),
         ("count", "generate_events", "did you mean 'generate_event'"),
