@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias, cast
@@ -37,6 +36,17 @@ DEFAULT_MODELS: Final = {
     "ollama": "llama3.2",
 }
 """The model of a provider that is named alone."""
+
+
+def in_range(value: object) -> bool:
+    """Return whether a value is a number greater than 0 by which times can be told: 1000 / value is one, too."""
+    return 1e-290 < number(value) < 1e290
+
+
+def check_switch(value: object, where: str) -> None:
+    """Raise OptionError if a value is neither True nor False: "false" of a file would be true."""
+    if not isinstance(value, bool):
+        raise OptionError(where, value, "is neither True nor False")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,7 @@ class ConditionAction:
         if action.kind not in KINDS:
             raise OptionError(where, given, f"is no action{nearest(action.kind, KINDS)}", f"valid: {ACTIONS}")
         if action.kind == "change_rate":
-            if not 0 < number(action.value) < math.inf:
+            if not in_range(action.value):
                 raise OptionError(where, given, "has no number of events a second greater than 0", "change_rate(5)")
             return cls(action.kind, float(cast(float, action.value)))
         if action.kind == "transition_scenario":
@@ -195,6 +205,7 @@ class ReplayAugmentationConfig:
         mode = self.mode
         if not isinstance(self.event_type, str) or not self.event_type:
             raise OptionError("ReplayAugmentationConfig(event_type=)", self.event_type, "is no text")
+        check_switch(self.progressive_evolution, "ReplayAugmentationConfig(progressive_evolution=)")
         if mode is None:
             mode = "static" if self.narrative is None else "generated" if self.replay is None else "augmented"
         if mode not in MODES:
@@ -221,7 +232,7 @@ class ReplayAugmentationConfig:
             raise OptionError(f"{name}(strategy=)", self.strategy, valid=STRATEGIES)
         for option in ("duration_secs", "event_rate"):
             value = getattr(self, option)
-            if value is not None and not 0 < number(value) < math.inf:
+            if value is not None and not in_range(value):
                 raise OptionError(f"{name}({option}=)", value, "is no number greater than 0")
         count = self.event_count
         if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
@@ -297,7 +308,12 @@ class WebSocketAiConfig:
 
     @property
     def is_enabled(self) -> bool:
-        """Whether events are told: it is enabled, and there are some."""
+        """Whether events are told: it is enabled, and there are some.
+
+        Raises:
+            OptionError: `enabled` is neither True nor False.
+        """
+        check_switch(self.enabled, "WebSocketAiConfig(enabled=)")
         return self.enabled and self.replay is not None
 
     def merged(self) -> ReplayAugmentationConfig:

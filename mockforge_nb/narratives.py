@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from .augmentation import DEFAULT_COUNT, EventStrategy, ReplayAugmentationConfig, WebSocketAiConfig
+from .augmentation import (
+    DEFAULT_COUNT,
+    EventStrategy,
+    ReplayAugmentationConfig,
+    WebSocketAiConfig,
+    check_switch,
+    in_range,
+)
 from .core.context import Context
 from .core.message import TEXT, to_json
 from .core.narrative import Author, Course, MakeAuthor, Moment, Told, told
 from .core.plan import Silent, Stream
 from .core.rules import Call
-from .core.units import number
 from .errors import GeneratorError, OptionError
 from .replays import Played, check_then, played
 from .script import Script
@@ -124,8 +129,7 @@ def narrated(narrative: object, options: Mapping[str, Any]) -> Narrated | Played
     then, shared = options["then"], options["shared"]
     check_then(then, "narrate(then=)")
     for name in ("shared", "envelope", "evolve", "repeats"):
-        if not isinstance(options[name], bool):
-            raise OptionError(f"narrate({name}=)", options[name], "is neither True nor False")
+        check_switch(options[name], f"narrate({name}=)")
     if not isinstance(narrative, (ReplayAugmentationConfig, WebSocketAiConfig)):
         return Narrated(*_told_by_options(narrative, options), shared, then)
     for name, unsaid in SAID_BY_CONFIG.items():
@@ -147,7 +151,7 @@ def _told_by_options(narrative: object, options: Mapping[str, Any]) -> tuple[Tal
     if not isinstance(narrative, str) or not narrative.strip():
         raise OptionError("narrate()", narrative, "tells nothing", 'narrate("Simulate a live chat conversation")')
     rate, kind = options["rate"], options["event_type"]
-    if rate is not None and not 0 < number(rate) < math.inf:
+    if rate is not None and not in_range(rate):
         raise OptionError("narrate(rate=)", rate, "is no number of events a second greater than 0")
     if kind is not None and (not isinstance(kind, str) or not kind):
         raise OptionError("narrate(event_type=)", kind, "is no text")

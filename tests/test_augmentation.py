@@ -196,3 +196,34 @@ def test_a_static_stream_whose_script_has_no_messages_before_its_time_is_up_is_c
     made = narrated(config, {**options, "events": 100, "rate": 1.0, "schema": None, "model": "local",
                              "event_type": None, "base_url": None, "api_key": None})  # fmt: skip
     assert len(made.script) == 2  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("wrong", ["false", 1, None])
+def test_switches_are_true_or_false(wrong: Any) -> None:
+    config = ReplayAugmentationConfig(narrative="x")
+    with pytest.raises(OptionError, match=r"WebSocketAiConfig\(enabled=\): .* is neither True nor False"):
+        Mock().narrate(WebSocketAiConfig(enabled=wrong, replay=config), author=Scripted())
+    config = ReplayAugmentationConfig(narrative="x", progressive_evolution=wrong)
+    with pytest.raises(OptionError, match=r"\(progressive_evolution=\): .* is neither True nor False"):
+        Mock().narrate(config, author=Scripted())
+
+
+def test_a_switch_that_tells_nothing_says_what_it_lacks() -> None:
+    with pytest.warns(UserWarning, match="as this config has no replay="):
+        Mock().narrate(WebSocketAiConfig(enabled=True))
+    with pytest.warns(UserWarning, match="as this config is not enabled"):
+        Mock().narrate(WebSocketAiConfig(replay=ReplayAugmentationConfig(narrative="x")))
+
+
+@pytest.mark.parametrize("rate", [5e-324, 1e-300, 1e300])
+def test_a_rate_is_one_by_which_times_can_be_told(rate: float) -> None:
+    for narrative, options in [
+        ("x", {"rate": rate}),
+        (ReplayAugmentationConfig(narrative="x", event_rate=rate), {}),
+        (ReplayAugmentationConfig(narrative="x", duration_secs=rate), {}),
+        (WebSocketAiConfig(enabled=True, replay=ReplayAugmentationConfig(narrative="x"), event_rate=rate), {}),
+    ]:
+        with pytest.raises(OptionError, match="is no number"):
+            Mock().narrate(narrative, author=Scripted(), **options)
+    with pytest.raises(OptionError, match="no number of events"):
+        change_rate(rate)
