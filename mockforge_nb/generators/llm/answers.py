@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -39,11 +40,11 @@ def read(text: str, problem: Problem, again: Again, most: int, *, cut: bool = Fa
         most: How many events were asked for.
         cut: Whether it ended because it became too long.
     """
-    bare = _unfenced(text)
+    bare = _without_prose(text)
     if not bare:
         return Answer(problem="the answer is empty")
     try:
-        value = json.loads(bare)
+        value, _ = json.JSONDecoder().raw_decode(bare)  # what follows is prose, too
     except (ValueError, RecursionError) as error:
         if not cut:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error) or "nested too deeply"
@@ -83,12 +84,13 @@ def _listed(value: Any) -> list[Any] | None:
     return listed if isinstance(listed, list) else None
 
 
-def _unfenced(text: str) -> str:
-    """Return an answer without the fence of Markdown that models without a schema put around JSON."""
+def _without_prose(text: str) -> str:
+    """Return an answer from its JSON on: models without a schema put words and a fence of Markdown before it."""
     bare = text.strip()
-    if bare.startswith("```") and bare.endswith("```") and "\n" in bare:
-        bare = bare[bare.index("\n") : -3].strip()
-    return bare
+    if bare.startswith(("{", "[")):
+        return bare
+    start = re.compile(r"[\[{]").search(bare, max(0, bare.find("```")))
+    return bare[start.start() :] if start else bare
 
 
 def _whole_part(text: str) -> Any:
