@@ -210,7 +210,7 @@ def of_config(
     tale = Tale(course, batch, config.event_type, config.progressive_evolution, base)
     schema = config.schema()
     if schema is None and base is not None:
-        schema = [each for each in base if isinstance(each, Mapping)][:BATCH] or None
+        schema = [each for each in base if isinstance(each, Mapping) and each][:BATCH] or None
     wanted = {
         "schema": schema, "model": model, "evolve": config.progressive_evolution, "base_url": config.base_url,
         "api_key": config.api_key, "event_type": _in_event(config.event_type, schema, envelope=True),
@@ -231,7 +231,8 @@ def author_of(given: object, tale: Tale, wanted: Mapping[str, Any], call: str) -
     """Return what makes who writes a story: what was given, or a language model.
 
     Args:
-        given: A function of the narrative; None: a model is wanted.
+        given: A function of the narrative, or of nothing; None: a model is wanted. What it returns is looked at when
+            the story is told.
         tale: The story.
         wanted: The model, and what it is told beside the narrative.
         call: What errors call the call.
@@ -240,12 +241,6 @@ def author_of(given: object, tale: Tale, wanted: Mapping[str, Any], call: str) -
         OptionError: It is no function, or the model cannot be had as it is wanted.
         GeneratorError: A package is not installed.
     """
-    if given is not None:
-        if not callable(given):
-            valid = "valid: a class or function of the narrative that returns what has `async def write(self, count)`"
-            raise OptionError(f"{call}(author=)", given, "makes no author", valid)
-        Call.of(given, f"{call}(author=)", "narrative")
-        return _checked(given, call)
     from .generators.llm.wishes import Wishes
     from .generators.llm.writer import Writer
 
@@ -259,9 +254,18 @@ def author_of(given: object, tale: Tale, wanted: Mapping[str, Any], call: str) -
             narrative, schema=wanted["schema"], event_type=wanted["event_type"], rate=course.rate, total=course.most,
             repeats=wanted["repeats"], call=call,
         )  # fmt: skip
-        chosen = Chosen(wanted["model"], base_url=wanted["base_url"], api_key=wanted["api_key"], call=call)
+        chosen = Chosen("local")
+        if given is None:
+            chosen = Chosen(wanted["model"], base_url=wanted["base_url"], api_key=wanted["api_key"], call=call)
         return Writer(wishes, chosen, batch=tale.batch, call=call, **options)
 
+    if given is not None:
+        if not callable(given):
+            valid = "valid: a class or function of the narrative that returns what has `async def write(self, count)`"
+            raise OptionError(f"{call}(author=)", given, "makes no author", valid)
+        asked = Call.of(given, f"{call}(author=)", "narrative")
+        make(course.narrative)  # no model is asked, but what a model could not be told is wrong all the same
+        return _checked(asked, call)
     # What is wrong is said on the line that asks for it, not once somebody connects.
     make(course.narrative).check()
     return make

@@ -217,13 +217,14 @@ def test_a_switch_that_tells_nothing_says_what_it_lacks() -> None:
 
 @pytest.mark.parametrize("rate", [5e-324, 1e-300, 1e300])
 def test_a_rate_is_one_by_which_times_can_be_told(rate: float) -> None:
-    for narrative, options in [
-        ("x", {"rate": rate}),
-        (ReplayAugmentationConfig(narrative="x", event_rate=rate), {}),
-        (ReplayAugmentationConfig(narrative="x", duration_secs=rate), {}),
-        (WebSocketAiConfig(enabled=True, replay=ReplayAugmentationConfig(narrative="x"), event_rate=rate), {}),
-    ]:
+    with pytest.raises(OptionError, match=r"narrate\(rate=\): .* is no number"):
+        Mock().narrate("x", rate=rate, author=Scripted())
+    for config in (
+        ReplayAugmentationConfig(narrative="x", event_rate=rate),
+        ReplayAugmentationConfig(narrative="x", duration_secs=rate),
+        WebSocketAiConfig(enabled=True, replay=ReplayAugmentationConfig(narrative="x"), event_rate=rate),
+    ):
         with pytest.raises(OptionError, match="is no number"):
-            Mock().narrate(narrative, author=Scripted(), **options)
+            Mock().narrate(config, author=Scripted())
     with pytest.raises(OptionError, match="no number of events"):
         change_rate(rate)
