@@ -29,6 +29,7 @@ if sys.platform != "win32":
 
 _SPENT: Final = "// spent "
 _FOLDER: Final = "mockforge_nb"
+_ELSEWHERE: Final = "give another cache=, or cache=False"
 _CHANGED: Final = "it was changed since it was kept: delete it to have it written again"
 
 
@@ -220,8 +221,7 @@ class Draft:
             while data:
                 data = data[self._file.write(data) :]
         except OSError as error:
-            way = "give another cache=, or cache=False"
-            raise GeneratorError(f"{self.kept} cannot be written: {error}; {way}") from error
+            raise GeneratorError(f"{self.kept} cannot be written: {error}; {_ELSEWHERE}") from error
 
     def add(self, event: Any, rate: float | None, usage: Usage) -> None:
         """Keep an event, and what was spent so far.
@@ -242,11 +242,20 @@ class Draft:
             self.usage = usage
 
     def finish(self, origin: Origin, rate: float | None) -> Path:
-        """Put the whole result in its place, at once and for its owner only."""
+        """Put the whole result in its place, at once and for its owner only.
+
+        Raises:
+            GeneratorError: It cannot be written there.
+        """
         fresh = self._whole.with_name(f".{self._whole.stem}.{secrets.token_hex(4)}")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.writelines(text.encode("utf-8", "backslashreplace") for text in file_lines(self.events, origin, rate))
-        os.replace(fresh, self._whole)
+        lines = (text.encode("utf-8", "backslashreplace") for text in file_lines(self.events, origin, rate))
+        try:
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.writelines(lines)
+            os.replace(fresh, self._whole)
+        except OSError as error:
+            fresh.unlink(missing_ok=True)
+            raise GeneratorError(f"{self._whole} cannot be written: {error}; {_ELSEWHERE}") from error
         if self.kept:
             self.close()
             self._part.unlink(missing_ok=True)

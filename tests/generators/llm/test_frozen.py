@@ -208,3 +208,14 @@ def test_the_default_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert default_folder() == tmp_path / "mockforge_nb" / "written"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert str(default_folder()).startswith(os.path.expanduser("~"))
+
+
+def test_a_place_that_is_taken_is_an_error_and_leaves_the_part(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    draft = cache.draft("key", ORIGIN)
+    draft.add(1, None, Usage())
+    (tmp_path / "key.jsonl").mkdir()
+    with pytest.raises(GeneratorError, match=r"key.jsonl cannot be written: .*; give another cache="):
+        draft.finish(ORIGIN, None)
+    draft.close()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["key.jsonl", "key.part.jsonl"]
