@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias, cast
@@ -24,6 +23,10 @@ _SPELLINGS: Final = {"time": "time_based", "count": "count_based", "condition": 
     "conditional_based": "condition_based"
 }
 _TYPES: Final = ("string", "number", "integer", "boolean", "object", "array", "null")
+NOT_PICKLED: Final = (
+    "a story with api_key= cannot be pickled: the key would stand there for all to read; leave it out and set the "
+    "environment variable of the provider's key, or say the story in the other process"
+)
 DEFAULT_COUNT: Final = 10
 """How many events a count-based story has unless its count is given."""
 DEFAULT_MODELS: Final = {
@@ -33,6 +36,17 @@ DEFAULT_MODELS: Final = {
     "ollama": "llama3.2",
 }
 """The model of a provider that is named alone."""
+
+
+def in_range(value: object) -> bool:
+    """Return whether a value is a number greater than 0 by which times can be told: 1000 / value is one, too."""
+    return 1e-290 < number(value) < 1e290
+
+
+def check_switch(value: object, where: str) -> None:
+    """Raise OptionError if a value is neither True nor False: "false" of a file would be true."""
+    if not isinstance(value, bool):
+        raise OptionError(where, value, "is neither True nor False")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +84,7 @@ class ConditionAction:
         if action.kind not in KINDS:
             raise OptionError(where, given, f"is no action{nearest(action.kind, KINDS)}", f"valid: {ACTIONS}")
         if action.kind == "change_rate":
-            if not 0 < number(action.value) < math.inf:
+            if not in_range(action.value):
                 raise OptionError(where, given, "has no number of events a second greater than 0", "change_rate(5)")
             return cls(action.kind, float(cast(float, action.value)))
         if action.kind == "transition_scenario":
@@ -98,7 +112,8 @@ class EventCondition:
     Attributes:
         name: What errors call it.
         expression: What must be true, as in a template: ``"count >= 10"``. It may read `count`, `sequence` and
-            `events_generated`, which are all how many events there were.
+            `events_generated`, which are all how many events there were. Powers (``**``) are refused; what else it
+            computes has no limit.
         action: What happens: ``"generate_event"``, ``"stop"``, ``change_rate(5)`` or ``transition_scenario("…")``.
     """
 
@@ -110,11 +125,14 @@ class EventCondition:
         """Return the condition of a story.
 
         Raises:
-            OptionError: The expression cannot be parsed or reads other names, or the action is none.
+            OptionError: The expression cannot be parsed, has a power or reads other names, or the action is none.
         """
         where = f"EventCondition({self.name!r})"
         if not isinstance(self.expression, str):
             raise OptionError(f"{where}.expression", self.expression, "is no text", 'such as "count >= 10"')
+        if "**" in self.expression:
+            # A power of counters may take hours and cannot be interrupted.
+            raise OptionError(f"{where}.expression", self.expression, "has a power (**)", 'such as "count >= 10"')
         try:
             expression = TextTemplate.condition(self.expression, names=COUNTERS)
         except TemplateError as error:
@@ -137,7 +155,7 @@ class ReplayAugmentationConfig:
             it is given), or provider and model in one (``"openai:gpt-5-mini"``).
         model: The provider's model; a usual one unless it is given.
         base_url: Where the provider is, if it is any OpenAI-compatible address.
-        api_key: The provider's key; it is shown nowhere.
+        api_key: The provider's key; it is shown nowhere, and a config that has one cannot be pickled.
         mode: ``"generated"``: the model writes all events; ``"augmented"``: it enriches and varies those of
             `replay`; ``"static"``: `replay` is played as it is. Unless given it is what fits to `narrative` and
             `replay`.
@@ -172,6 +190,11 @@ class ReplayAugmentationConfig:
     conditions: Sequence[EventCondition | Mapping[str, Any]] = ()
     progressive_evolution: bool = True
 
+    def __getstate__(self) -> dict[str, Any]:
+        if self.api_key is not None:
+            raise TypeError(NOT_PICKLED)
+        return vars(self)
+
     def resolved_mode(self) -> ReplayMode:
         """Return the mode, which goes with `narrative` and `replay`, once they are what they must be.
 
@@ -182,6 +205,7 @@ class ReplayAugmentationConfig:
         mode = self.mode
         if not isinstance(self.event_type, str) or not self.event_type:
             raise OptionError("ReplayAugmentationConfig(event_type=)", self.event_type, "is no text")
+        check_switch(self.progressive_evolution, "ReplayAugmentationConfig(progressive_evolution=)")
         if mode is None:
             mode = "static" if self.narrative is None else "generated" if self.replay is None else "augmented"
         if mode not in MODES:
@@ -208,7 +232,7 @@ class ReplayAugmentationConfig:
             raise OptionError(f"{name}(strategy=)", self.strategy, valid=STRATEGIES)
         for option in ("duration_secs", "event_rate"):
             value = getattr(self, option)
-            if value is not None and not 0 < number(value) < math.inf:
+            if value is not None and not in_range(value):
                 raise OptionError(f"{name}({option}=)", value, "is no number greater than 0")
         count = self.event_count
         if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
@@ -284,7 +308,12 @@ class WebSocketAiConfig:
 
     @property
     def is_enabled(self) -> bool:
-        """Whether events are told: it is enabled, and there are some."""
+        """Whether events are told: it is enabled, and there are some.
+
+        Raises:
+            OptionError: `enabled` is neither True nor False.
+        """
+        check_switch(self.enabled, "WebSocketAiConfig(enabled=)")
         return self.enabled and self.replay is not None
 
     def merged(self) -> ReplayAugmentationConfig:

@@ -217,7 +217,8 @@ class Mock(NetworkWords["Mock"]):
             author: Who writes in the model's place: a function of the narrative that returns an object with
                 ``async def write(self, count)``, which yields so many events.
             base_url: The address of the model, if it is any OpenAI-compatible one.
-            api_key: Its key; otherwise the provider's environment variable. It is shown and recorded nowhere.
+            api_key: Its key; otherwise the provider's environment variable. It is shown and recorded nowhere, and a
+                mock that has it cannot be pickled.
             timeout: How long a request may take.
             retries: How often an event that does not fit the schema is asked for again.
 
@@ -226,15 +227,16 @@ class Mock(NetworkWords["Mock"]):
             GeneratorError: The packages for the model are not installed.
 
         Warns:
-            UserWarning: The config is not enabled, so that nothing is told.
+            UserWarning: The config is not enabled or has no replay, so that nothing is told.
         """
         arguments = {name: value for name, value in locals().items() if name != "self"}
         self._has_no_behaviour("narrate")
         options = {name: value for name, value in arguments.items() if name != "narrative"}
         made = narrated(narrative, options)
         if isinstance(made, Silent):
+            lacks = "has no replay=" if getattr(narrative, "enabled", False) else "is not enabled"
             warnings.warn(
-                "nothing is told, as this config is not enabled: WebSocketAiConfig(enabled=True, …)", stacklevel=2
+                f"nothing is told, as this config {lacks}: WebSocketAiConfig(enabled=True, replay=…)", stacklevel=2
             )
         return self._behaving(Word("narrate", arguments, made))
 

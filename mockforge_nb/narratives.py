@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from .augmentation import DEFAULT_COUNT, EventStrategy, ReplayAugmentationConfig, WebSocketAiConfig
+from .augmentation import (
+    DEFAULT_COUNT,
+    EventStrategy,
+    ReplayAugmentationConfig,
+    WebSocketAiConfig,
+    check_switch,
+    in_range,
+)
 from .core.context import Context
 from .core.message import TEXT, to_json
 from .core.narrative import Author, Course, MakeAuthor, Moment, Told, told
 from .core.plan import Silent, Stream
 from .core.rules import Call
-from .core.units import number
 from .errors import GeneratorError, OptionError
 from .replays import Played, check_then, played
 from .script import Script
@@ -124,8 +129,7 @@ def narrated(narrative: object, options: Mapping[str, Any]) -> Narrated | Played
     then, shared = options["then"], options["shared"]
     check_then(then, "narrate(then=)")
     for name in ("shared", "envelope", "evolve", "repeats"):
-        if not isinstance(options[name], bool):
-            raise OptionError(f"narrate({name}=)", options[name], "is neither True nor False")
+        check_switch(options[name], f"narrate({name}=)")
     if not isinstance(narrative, (ReplayAugmentationConfig, WebSocketAiConfig)):
         return Narrated(*_told_by_options(narrative, options), shared, then)
     for name, unsaid in SAID_BY_CONFIG.items():
@@ -147,7 +151,7 @@ def _told_by_options(narrative: object, options: Mapping[str, Any]) -> tuple[Tal
     if not isinstance(narrative, str) or not narrative.strip():
         raise OptionError("narrate()", narrative, "tells nothing", 'narrate("Simulate a live chat conversation")')
     rate, kind = options["rate"], options["event_type"]
-    if rate is not None and not 0 < number(rate) < math.inf:
+    if rate is not None and not in_range(rate):
         raise OptionError("narrate(rate=)", rate, "is no number of events a second greater than 0")
     if kind is not None and (not isinstance(kind, str) or not kind):
         raise OptionError("narrate(event_type=)", kind, "is no text")
@@ -206,7 +210,7 @@ def of_config(
     tale = Tale(course, batch, config.event_type, config.progressive_evolution, base)
     schema = config.schema()
     if schema is None and base is not None:
-        schema = [each for each in base if isinstance(each, Mapping)][:BATCH] or None
+        schema = [each for each in base if isinstance(each, Mapping) and each][:BATCH] or None
     wanted = {
         "schema": schema, "model": model, "evolve": config.progressive_evolution, "base_url": config.base_url,
         "api_key": config.api_key, "event_type": _in_event(config.event_type, schema, envelope=True),
@@ -227,7 +231,8 @@ def author_of(given: object, tale: Tale, wanted: Mapping[str, Any], call: str) -
     """Return what makes who writes a story: what was given, or a language model.
 
     Args:
-        given: A function of the narrative; None: a model is wanted.
+        given: A function of the narrative, or of nothing; None: a model is wanted. What it returns is looked at when
+            the story is told.
         tale: The story.
         wanted: The model, and what it is told beside the narrative.
         call: What errors call the call.
@@ -236,12 +241,6 @@ def author_of(given: object, tale: Tale, wanted: Mapping[str, Any], call: str) -
         OptionError: It is no function, or the model cannot be had as it is wanted.
         GeneratorError: A package is not installed.
     """
-    if given is not None:
-        if not callable(given):
-            valid = "valid: a class or function of the narrative that returns what has `async def write(self, count)`"
-            raise OptionError(f"{call}(author=)", given, "makes no author", valid)
-        Call.of(given, f"{call}(author=)", "narrative")
-        return _checked(given, call)
     from .generators.llm.wishes import Wishes
     from .generators.llm.writer import Writer
 
@@ -255,9 +254,18 @@ def author_of(given: object, tale: Tale, wanted: Mapping[str, Any], call: str) -
             narrative, schema=wanted["schema"], event_type=wanted["event_type"], rate=course.rate, total=course.most,
             repeats=wanted["repeats"], call=call,
         )  # fmt: skip
-        chosen = Chosen(wanted["model"], base_url=wanted["base_url"], api_key=wanted["api_key"], call=call)
+        chosen = Chosen("local")
+        if given is None:
+            chosen = Chosen(wanted["model"], base_url=wanted["base_url"], api_key=wanted["api_key"], call=call)
         return Writer(wishes, chosen, batch=tale.batch, call=call, **options)
 
+    if given is not None:
+        if not callable(given):
+            valid = "valid: a class or function of the narrative that returns what has `async def write(self, count)`"
+            raise OptionError(f"{call}(author=)", given, "makes no author", valid)
+        asked = Call.of(given, f"{call}(author=)", "narrative")
+        make(course.narrative)  # no model is asked, but what a model could not be told is wrong all the same
+        return _checked(asked, call)
     # What is wrong is said on the line that asks for it, not once somebody connects.
     make(course.narrative).check()
     return make

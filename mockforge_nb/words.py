@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from .augmentation import ReplayAugmentationConfig, WebSocketAiConfig
+from .augmentation import NOT_PICKLED, ReplayAugmentationConfig, WebSocketAiConfig
 from .core.events import Close
 from .core.recorded import shown_url
 from .script import Script
@@ -70,6 +70,8 @@ class Word:
         return f"{self.call}({', '.join(texts)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self.arguments.get("api_key") is not None:
+            raise TypeError(NOT_PICKLED)
         # What was made has compiled patterns and templates; in another process it is made again.
         return _said_again, (self.call, dict(self.arguments))
 

@@ -73,7 +73,8 @@ class FromModel:
                 pydantic-ai's models for tests are not kept; False: none.
             progress: Whether a progress bar is shown; where somebody sees it unless given.
             base_url: The address of an OpenAI-compatible server, or of the provider behind another one.
-            api_key: The key; the provider's environment variable unless given. It is never shown or kept.
+            api_key: The key; the provider's environment variable unless given. It is never shown or kept; one of less
+                than 16 characters may be a word of the messages, and is left there.
             concurrency: How many requests are under way at once; each is told what had happened when it was asked.
             requests_per_minute: How many requests are begun in a minute at most.
             timeout: How long one answer may take, in seconds.

@@ -104,6 +104,7 @@ def test_what_does_not_fit_is_said_with_its_field(fields: dict[str, Any], proble
         ("count >", "stop", "is no expression"),
         ("", "stop", "is no expression"),
         (5, "stop", "is no text"),
+        ("10**(10**9) > count", "stop", r"has a power \(\*\*\)"),
         ("__import__('os')", "stop", "__import__"),
         ("count", "halt", r"'halt' is no action.*change_rate\(5\)"),
         ("count", "generate_events", "did you mean 'generate_event'"),
@@ -195,3 +196,35 @@ def test_a_static_stream_whose_script_has_no_messages_before_its_time_is_up_is_c
     made = narrated(config, {**options, "events": 100, "rate": 1.0, "schema": None, "model": "local",
                              "event_type": None, "base_url": None, "api_key": None})  # fmt: skip
     assert len(made.script) == 2  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("wrong", ["false", 1, None])
+def test_switches_are_true_or_false(wrong: Any) -> None:
+    config = ReplayAugmentationConfig(narrative="x")
+    with pytest.raises(OptionError, match=r"WebSocketAiConfig\(enabled=\): .* is neither True nor False"):
+        Mock().narrate(WebSocketAiConfig(enabled=wrong, replay=config), author=Scripted())
+    config = ReplayAugmentationConfig(narrative="x", progressive_evolution=wrong)
+    with pytest.raises(OptionError, match=r"\(progressive_evolution=\): .* is neither True nor False"):
+        Mock().narrate(config, author=Scripted())
+
+
+def test_a_switch_that_tells_nothing_says_what_it_lacks() -> None:
+    with pytest.warns(UserWarning, match="as this config has no replay="):
+        Mock().narrate(WebSocketAiConfig(enabled=True))
+    with pytest.warns(UserWarning, match="as this config is not enabled"):
+        Mock().narrate(WebSocketAiConfig(replay=ReplayAugmentationConfig(narrative="x")))
+
+
+@pytest.mark.parametrize("rate", [5e-324, 1e-300, 1e300])
+def test_a_rate_is_one_by_which_times_can_be_told(rate: float) -> None:
+    with pytest.raises(OptionError, match=r"narrate\(rate=\): .* is no number"):
+        Mock().narrate("x", rate=rate, author=Scripted())
+    for config in (
+        ReplayAugmentationConfig(narrative="x", event_rate=rate),
+        ReplayAugmentationConfig(narrative="x", duration_secs=rate),
+        WebSocketAiConfig(enabled=True, replay=ReplayAugmentationConfig(narrative="x"), event_rate=rate),
+    ):
+        with pytest.raises(OptionError, match="is no number"):
+            Mock().narrate(config, author=Scripted())
+    with pytest.raises(OptionError, match="no number of events"):
+        change_rate(rate)

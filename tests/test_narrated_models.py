@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import pickle
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +16,13 @@ import pytest
 
 from mockforge_nb import GeneratorError, Mock, OptionError
 from mockforge_nb.pytest_plugin import WsMock
-from mockforge_nb.ws import AiEventGenerator, EventCondition, ReplayAugmentationConfig, transition_scenario
+from mockforge_nb.ws import (
+    AiEventGenerator,
+    EventCondition,
+    ReplayAugmentationConfig,
+    WebSocketAiConfig,
+    transition_scenario,
+)
 
 from .conftest import PATIENCE
 from .test_narratives import eventually, rest, sent
@@ -186,3 +193,14 @@ def test_a_missing_key_and_an_unknown_provider_are_said_at_the_call(monkeypatch:
         Mock().narrate("x", retries=-1)
     with pytest.raises(OptionError, match="OPENAI_API_KEY"):
         AiEventGenerator(ReplayAugmentationConfig(narrative="x", provider="openai"))
+
+
+def test_a_story_with_a_key_is_not_pickled() -> None:
+    config = ReplayAugmentationConfig(narrative="x", provider="openai:tiny", api_key=KEY)
+    told = Mock().narrate("x", model="mine", base_url="http://127.0.0.1:1/v1", api_key=KEY)
+    for story in (told, config, Mock().narrate(config), WebSocketAiConfig(enabled=True, replay=config)):
+        with pytest.raises(TypeError, match=r"api_key= cannot be pickled.*set the environment variable") as caught:
+            pickle.dumps(story)
+        assert KEY not in str(caught.value)
+    without = replace(config, api_key=None)
+    assert pickle.loads(pickle.dumps(without)) == without

@@ -436,3 +436,23 @@ def test_a_story_may_be_told_inside_a_running_loop() -> None:
             return [await client.recv(PATIENCE), await client.recv(PATIENCE)]
 
     assert asyncio.run(cell()) == ['{"n":0}', '{"n":1}']
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"seed": 1.5}, {"temperature": 9}, {"timeout": 0}, {"retries": -1}, {"schema": 5}],
+)
+def test_options_are_checked_whoever_writes(options: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=rf"narrate\({next(iter(options))}=\)"):
+        Mock().narrate("x", **{"author": Scripted(), **options})
+
+
+def test_an_author_may_want_no_narrative_but_must_write(ws_mock: WsMock) -> None:
+    server = ws_mock(Mock().narrate("x", events=2, rate=100, author=lambda: Scripted(), then="close"))  # type: ignore[arg-type,misc]
+    with server.client() as client:
+        assert len(rest(client)) == 2
+    server = ws_mock(Mock().narrate("x", author=lambda: 3))  # type: ignore[arg-type,misc]
+    with server.client() as client:
+        assert rest(client) == []
+    with pytest.raises(GeneratorError, match=r"author=\): the function returned a int, which has no write\(\)"):
+        server.check()

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from mockforge_nb import ModelError, OptionError, Script
+from mockforge_nb import GeneratorError, ModelError, OptionError, Script
 
 from .conftest import Scripts
-from .generators.llm.models import STORY, Asked, Trade, counting, in_turn, trades
+from .generators.llm.models import STORY, Asked, Request, Trade, counting, in_turn, trades
 
 
 def story(asked: Asked, **options: Any) -> Script:
@@ -114,6 +114,17 @@ def test_an_error_has_what_was_written_and_the_same_call_goes_on(tmp_path: Path)
     assert not Path(error.kept).exists()
     assert script.written is not None
     assert script.written.usage.requests == 2 + 2 + 1  # the answers of prose cost as much as the others
+
+
+def test_a_model_that_raises_a_cancellation_of_its_own_makes_no_shorter_script(tmp_path: Path) -> None:
+    def answer(request: Request, number: int) -> Any:
+        if number:
+            raise asyncio.CancelledError
+        return trades(0, request.count)
+
+    with pytest.raises(GeneratorError, match="cancelled from within"):
+        story(Asked(answer), cache=tmp_path)
+    assert [each.name.endswith(".part.jsonl") for each in tmp_path.iterdir()] == [True]
 
 
 def test_without_a_cache_an_error_has_the_events_too() -> None:

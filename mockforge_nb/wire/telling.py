@@ -201,6 +201,14 @@ class Telling:
             self._error = error
         except (SystemExit, KeyboardInterrupt) as error:
             self._error = no_exit(error)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled it: taken for an end of the writing, it would be begun anew without a pause.
+            problem = "raised CancelledError, and nobody had cancelled it; it catches that of what it awaits"
+            self._error = GeneratorError(f"narrate(): the story's author {problem}")
+            self._error.__cause__ = error
 
     async def _batch(self) -> None:
         """Write a batch, or what is left of the one that was interrupted."""

@@ -226,6 +226,20 @@ def test_what_goes_wrong_in_an_author_is_raised_where_the_events_are_read(
     run(telling())
 
 
+def test_an_author_that_raises_a_cancellation_of_its_own_is_an_error() -> None:
+    author = Scripted(1, asyncio.CancelledError())
+
+    async def telling() -> None:
+        listening = Telling(tale(), author).listen()
+        assert (await hear(listening)).number == 0
+        with pytest.raises(GeneratorError, match="raised CancelledError, and nobody had cancelled it"):
+            await hear(listening)
+        await settled()
+
+    run(telling())
+    assert len(author.asked) == 1
+
+
 def test_an_author_that_cannot_be_made_is_an_error() -> None:
     def make(narrative: str) -> Scripted:
         raise OptionError("author()", narrative, "has no author")

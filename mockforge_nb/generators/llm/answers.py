@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 Problem = Callable[[Any], str]
-Again = Callable[[Any, list[Any]], bool]
+Again = Callable[[Any], bool]
+
+_BESIDE: Final = 10
+"""How many events more than were asked for are looked at: as many may repeat what was written before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +30,21 @@ class Answer:
     repeated: int = 0
 
 
-def read(text: str, problem: Problem, again: Again, *, cut: bool = False) -> Answer:
-    """Read an answer.
+def read(text: str, problem: Problem, again: Again, most: int, *, cut: bool = False) -> Answer:
+    """Read an answer, as far as it may hold what was asked for: a model may run on.
 
     Args:
         text: The answer.
         problem: Says what is wrong with an event.
-        again: Says whether an event came before; it is given those of the same answer, too.
+        again: Says whether an event came before; those it is asked about have come, too.
+        most: How many events were asked for.
         cut: Whether it ended because it became too long.
     """
-    bare = _unfenced(text)
+    bare = _without_prose(text)
     if not bare:
         return Answer(problem="the answer is empty")
     try:
-        value = json.loads(bare, parse_constant=_no_constant)
+        value, _ = json.JSONDecoder().raw_decode(bare)  # what follows is prose, too
     except (ValueError, RecursionError) as error:
         if not cut:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error) or "nested too deeply"
@@ -47,24 +52,26 @@ def read(text: str, problem: Problem, again: Again, *, cut: bool = False) -> Ans
         value = _whole_part(bare)
         listed = _listed(value) or []
         # The last event may lack what was cut off: an optional field, the end of a text.
-        found = _checked(listed[:-1], problem, again)
+        found = _checked(listed[:-1], problem, again, most)
         return Answer(found.events, found.problem or "the answer was cut off before it was whole", found.repeated)
     events = _listed(value)
     if events is None:
         return Answer(problem='the answer has no list "events"')
     if not events:
         return Answer(problem='the list "events" of the answer is empty')
-    return _checked(events, problem, again)
+    return _checked(events, problem, again, most)
 
 
-def _checked(events: list[Any], problem: Problem, again: Again) -> Answer:
+def _checked(events: list[Any], problem: Problem, again: Again, most: int) -> Answer:
     kept: list[Any] = []
     repeated = 0
-    for number, event in enumerate(events, 1):
+    for number, event in enumerate(events[: most + _BESIDE], 1):
+        if len(kept) == most:
+            break
         wrong = problem(event)
         if wrong:
             return Answer(tuple(kept), f"event {number} of the answer is not as it should be: {wrong}", repeated)
-        if again(event, kept):
+        if again(event):
             repeated += 1
         else:
             kept.append(event)
@@ -77,12 +84,13 @@ def _listed(value: Any) -> list[Any] | None:
     return listed if isinstance(listed, list) else None
 
 
-def _unfenced(text: str) -> str:
-    """Return an answer without the fence of Markdown that models without a schema put around JSON."""
+def _without_prose(text: str) -> str:
+    """Return an answer from its JSON on: models without a schema put words and a fence of Markdown before it."""
     bare = text.strip()
-    if bare.startswith("```") and bare.endswith("```") and "\n" in bare:
-        bare = bare[bare.index("\n") : -3].strip()
-    return bare
+    if bare.startswith(("{", "[")):
+        return bare
+    start = re.compile(r"[\[{]").search(bare, max(0, bare.find("```")))
+    return bare[start.start() :] if start else bare
 
 
 def _whole_part(text: str) -> Any:
@@ -92,7 +100,3 @@ def _whole_part(text: str) -> Any:
         return jiter.from_json(text.encode(), partial_mode=True)
     except ValueError:
         return None
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mockforge_nb.core.origin import Usage
+
+from .secret import Hider
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse
 
-_SHOWN = 500
+_SHOWN: Final = 500
 
 
-def failure_of(error: Exception, timeout: float) -> tuple[str, str]:
+def shortly(text: str, hide: Hider, most: int = _SHOWN) -> str:
+    """Return a text on one line, cut after its keys are hidden: half a key would not be known as one."""
+    shown = " ".join(hide(text).split())
+    return shown if len(shown) <= most else shown[:most] + "…"
+
+
+def failure_of(error: Exception, timeout: float, hide: Hider) -> tuple[str, str]:
     """Return what went wrong and the way out.
 
     Args:
         error: What was raised.
         timeout: How long an answer was waited for (s).
+        hide: Hides keys in what it says.
     """
     from pydantic_ai import exceptions as known
 
-    text = " ".join(str(error).split())
-    shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    shown = shortly(str(error), hide)
     if isinstance(error, (known.ModelRequestTimeout, known.ModelTimeoutError)):
         return f"no answer came in {timeout:g} s", "raise timeout=, or lower batch="
     if isinstance(error, known.ContentFilterError):
@@ -38,6 +46,8 @@ def failure_of(error: Exception, timeout: float) -> tuple[str, str]:
         known.ModelUnavailableError: "try again later",
         known.ModelServerError: "try again later",
     }
+    if not isinstance(error, (known.AgentRunError, known.UserError)):
+        return f"its answer cannot be read ({type(error).__name__}: {shown})", "check base_url=, or ask another model"
     way = next((way for kind, way in ways.items() if isinstance(error, kind)), "")
     return f"it could not be asked: {shown}", way
 

@@ -19,8 +19,9 @@ from typing import Any, Final, NamedTuple
 from mockforge_nb.core.jsonl import HEADER_VERSION, parse
 from mockforge_nb.core.origin import KEY, Origin, Usage
 from mockforge_nb.core.recording import written as line_text
-from mockforge_nb.errors import GeneratorError, OptionError
+from mockforge_nb.errors import GeneratorError, OptionError, ScriptError
 
+from .answers import Problem
 from .prompts import VERSION
 
 if sys.platform != "win32":
@@ -28,6 +29,13 @@ if sys.platform != "win32":
 
 _SPENT: Final = "// spent "
 _FOLDER: Final = "mockforge_nb"
+_ELSEWHERE: Final = "give another cache=, or cache=False"
+_CHANGED: Final = "it was changed since it was kept: delete it to have it written again"
+
+
+def _nothing(_: Any) -> str:
+    """Say that nothing is wrong with an event."""
+    return ""
 
 
 class Kept(NamedTuple):
@@ -95,35 +103,50 @@ class Cache:
         """Return where a result is kept."""
         return self._folder / f"{key}.jsonl"
 
-    def find(self, key: str, count: int) -> Kept | None:
+    def find(self, key: str, count: int, problem: Problem = _nothing) -> Kept | None:
         """Return a result; None: there is none.
 
+        Args:
+            key: Its key.
+            count: How many events it has.
+            problem: Says what is wrong with an event.
+
         Raises:
-            ScriptError: Its file cannot be read.
-            GeneratorError: Something else is in it.
+            GeneratorError: Its file cannot be read, or something else is in it.
         """
         path = self.path(key)
-        if not path.exists():
+        try:
+            parsed = parse(path.read_text(encoding="utf-8"), str(path))
+        except FileNotFoundError:
             return None
-        parsed = parse(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError, ScriptError) as error:
+            raise GeneratorError(f"{path} cannot be read: {error}; {_CHANGED}") from error
         origin = Origin.of_header(parsed.header)
         events = [step.payload.value for step in parsed.steps if step.payload is not None]
-        if origin is None or len(events) != count:
-            problem = f"has {len(events)} events in place of {count}" if origin else f"has no {KEY!r} in its first line"
-            raise GeneratorError(
-                f"{path} {problem}; it was changed since it was kept: delete it to have it written again"
-            )
+        if origin is None:
+            raise GeneratorError(f"{path} has no {KEY!r} in its first line; {_CHANGED}")
+        if len(events) != count:
+            raise GeneratorError(f"{path} has {len(events)} events in place of {count}; {_CHANGED}")
+        for number, event in enumerate(events, 1):
+            if wrong := problem(event):
+                raise GeneratorError(f"{path}: event {number} is not as it should be: {wrong[:300]}; {_CHANGED}")
         return Kept(events, origin.found(str(path)))
 
-    def draft(self, key: str, origin: Origin) -> Draft:
+    def draft(self, key: str, origin: Origin, count: int | None = None, problem: Problem = _nothing) -> Draft:
         """Return the file of a result that is not whole yet; what an interrupted run left is in it.
+
+        Args:
+            key: Its key.
+            origin: Who writes it.
+            count: How many events it has; None: any number.
+            problem: Says what is wrong with an event.
 
         Raises:
             GeneratorError: It cannot be written.
         """
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return Draft(self._folder / f"{key}.part.jsonl", self.path(key), origin)
+            return Draft(self._folder / f"{key}.part.jsonl", self.path(key), origin, count, problem)
         except OSError as error:
             raise GeneratorError(
                 f"the cache cannot be written: {error}; give another folder, or cache=False"
@@ -137,6 +160,8 @@ class Draft:
         part: Where it is written.
         whole: Where it comes to be when it is whole.
         origin: Who writes it.
+        count: How many events it has; None: any number.
+        problem: Says what is wrong with an event.
 
     Attributes:
         events: What was written before.
@@ -145,7 +170,9 @@ class Draft:
             they are whole.
     """
 
-    def __init__(self, part: Path, whole: Path, origin: Origin) -> None:
+    def __init__(
+        self, part: Path, whole: Path, origin: Origin, count: int | None = None, problem: Problem = _nothing
+    ) -> None:
         self._whole = whole
         self.events: list[Any] = []
         self.usage = Usage()
@@ -156,29 +183,34 @@ class Draft:
             self._file.close()
             self.kept = ""
             return
-        end = self._read(origin)
+        end = self._read(origin, count, problem)
         self._file.seek(end)
         self._file.truncate()
         if not end:
             header = {"mockforge": HEADER_VERSION, "templates": False, **origin.header()}
             self._append(line_text(header))
 
-    def _read(self, origin: Origin) -> int:
-        """Read what is there; return where the last whole line of it ends."""
+    def _read(self, origin: Origin, count: int | None, problem: Problem) -> int:
+        """Read what is there; return where the last whole line of it ends: 0, if it was not written by us."""
         data = self._file.read()
         end = data.rfind(b"\n") + 1
-        for number, raw in enumerate(data[:end].decode("utf-8", "replace").split("\n")[:-1]):
-            try:
+        events: list[Any] = []
+        usage = Usage()
+        try:
+            header, *lines = data[:end].decode("utf-8").split("\n")[:-1]
+            if json.loads(header)[KEY] != origin.narrative:
+                return 0
+            for raw in lines:
                 entry = json.loads(raw.removeprefix(_SPENT))
-            except ValueError:
-                return 0  # not written by us: it is begun anew
-            if number == 0:
-                if not isinstance(entry, dict) or entry.get(KEY) != origin.narrative:
-                    return 0
-            elif raw.startswith(_SPENT):
-                self.usage = Usage.read(entry)
-            else:
-                self.events.append(entry["text"] if "text" in entry else entry["json"])
+                if raw.startswith(_SPENT):
+                    usage = Usage.read(entry)
+                else:
+                    events.append(entry["text"] if "text" in entry else entry["json"])
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return 0
+        if (count is not None and len(events) > count) or any(map(problem, events)):
+            return 0
+        self.events, self.usage = events, usage
         return end
 
     def _append(self, text: str) -> None:
@@ -189,8 +221,7 @@ class Draft:
             while data:
                 data = data[self._file.write(data) :]
         except OSError as error:
-            way = "give another cache=, or cache=False"
-            raise GeneratorError(f"{self.kept} cannot be written: {error}; {way}") from error
+            raise GeneratorError(f"{self.kept} cannot be written: {error}; {_ELSEWHERE}") from error
 
     def add(self, event: Any, rate: float | None, usage: Usage) -> None:
         """Keep an event, and what was spent so far.
@@ -211,11 +242,20 @@ class Draft:
             self.usage = usage
 
     def finish(self, origin: Origin, rate: float | None) -> Path:
-        """Put the whole result in its place, at once and for its owner only."""
+        """Put the whole result in its place, at once and for its owner only.
+
+        Raises:
+            GeneratorError: It cannot be written there.
+        """
         fresh = self._whole.with_name(f".{self._whole.stem}.{secrets.token_hex(4)}")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.writelines(text.encode("utf-8", "backslashreplace") for text in file_lines(self.events, origin, rate))
-        os.replace(fresh, self._whole)
+        lines = (text.encode("utf-8", "backslashreplace") for text in file_lines(self.events, origin, rate))
+        try:
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.writelines(lines)
+            os.replace(fresh, self._whole)
+        except OSError as error:
+            fresh.unlink(missing_ok=True)
+            raise GeneratorError(f"{self._whole} cannot be written: {error}; {_ELSEWHERE}") from error
         if self.kept:
             self.close()
             self._part.unlink(missing_ok=True)

@@ -48,6 +48,7 @@ class Chosen:
     Attributes:
         name: What it is called.
         local: Whether it is the small one in this process.
+        given: Whether it is a model of pydantic-ai made by the user.
         made_up: Whether it is one of pydantic-ai's for tests, which tells no model apart from another by its name.
         base_url: The address, if one was given, as it may be shown.
         hide: Hides keys in texts.
@@ -68,24 +69,26 @@ class Chosen:
         del api_key
         if key is not None and not isinstance(key, Secret):
             raise OptionError(f"{call}(api_key=)", type(key).__name__, "is the type of no key", "give a text")
-        self._call, self._key = call, key
+        self._call, self._key, self.name = call, key, "?"  # shown where what follows raises
         self.hide = Hider([] if key is None else [key])
+        self.base_url = ""
         self.base_url = _checked(base_url, f"{call}(base_url=)")
-        self._given: Any = None
+        self._own: Any = None
         self._made: Model | None = None
         self.local = model == "local"
         if isinstance(model, str):
             self.name = model
             self._check_name()
         else:
-            self._given = model
+            self._own = model
             if not (hasattr(model, "request") and hasattr(model, "model_name")):
                 raise OptionError(f"{call}(model=)", model, f"is a {type(model).__name__}", _VALID)
             for option, value in (("base_url", base_url), ("api_key", key)):
                 if value is not None:
                     raise OptionError(f"{call}({option}=)", value, "goes with a model's name", "the model has its own")
             self.name = f"{model.system}:{model.model_name}"
-        self.made_up = self._given is not None and self._given.system in ("function", "test")
+        self.given = self._own is not None
+        self.made_up = self.given and self._own.system in ("function", "test")
 
     def __repr__(self) -> str:
         return f"<Chosen {self.name}{' at ' + self.base_url if self.base_url else ''}>"
@@ -112,7 +115,7 @@ class Chosen:
             raise GeneratorError(f"a model is asked with pydantic-ai, which is not installed: {EXTRA}")
         if self.local:
             local.weights()
-        elif self._given is None and self._made is None:
+        elif not self.given and self._made is None:
             self._made = self._named()
 
     def opened(self) -> AbstractAsyncContextManager[Model]:
@@ -120,7 +123,7 @@ class Chosen:
         self.check()
         if self.local:
             return _local()
-        model: Model | None = self._given or self._made
+        model: Model | None = self._own or self._made
         assert model is not None
         return model
 

@@ -8,6 +8,8 @@ import threading
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Final, TypeVar
 
+from mockforge_nb.errors import GeneratorError
+
 T = TypeVar("T")
 
 _LOOK: Final = 1.0
@@ -21,7 +23,7 @@ def iterate(begin: Callable[[], AsyncIterator[T]]) -> Generator[T, None, None]:
         begin: Begins it; called on the thread.
 
     Raises:
-        BaseException: What it raises.
+        BaseException: What it raises; GeneratorError, if that is a cancellation of its own.
     """
     came: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
     started = threading.Event()
@@ -40,7 +42,10 @@ def iterate(begin: Callable[[], AsyncIterator[T]]) -> Generator[T, None, None]:
             asyncio.run(read())
             came.put(("end", None))
         except asyncio.CancelledError:
-            came.put(("end", None))
+            # Cancelled by us, nobody reads this; otherwise what came so far would pass for the whole.
+            came.put(
+                ("error", GeneratorError("the writing was cancelled from within: the model raised CancelledError"))
+            )
         except BaseException as error:  # noqa: BLE001  # raised where it is waited for
             came.put(("error", error))
         finally:

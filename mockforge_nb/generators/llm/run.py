@@ -42,7 +42,7 @@ def story_of(
         OptionError: An unknown provider, or a key that is missing.
     """
     key = cache.key(writer.keys()) if cache is not None else ""
-    if cache is not None and (found := cache.find(key, count)) is not None:
+    if cache is not None and (found := cache.find(key, count, wishes.problem)) is not None:
         return found
     writer.check()
     origin = Origin(writer.model, wishes.narrative, seed, wishes.schema_hash)
@@ -50,7 +50,7 @@ def story_of(
         events: list[Any] = []
         _write(writer, count, events, events.append, "", progress)
         return Kept(events, _with_usage(origin, writer.usage))
-    with closing(cache.draft(key, origin)) as draft:
+    with closing(cache.draft(key, origin, count, wishes.problem)) as draft:
         writer.resume(draft.events, draft.usage)
 
         def keep(event: Any) -> None:

@@ -12,6 +12,9 @@ _ENDINGS: Final = ("_API_KEY", "_TOKEN", "_SECRET")
 _LEAST, _LEAST_FOUND = 4, 12
 """How long a key is at least that is given, and one that is found: hiding shorter texts would tear words apart."""
 
+UNMISTAKABLE: Final = 16
+"""How long a key is that no event says by chance."""
+
 
 class Secret:
     """A key; its text is had by `reveal` alone."""
@@ -52,8 +55,9 @@ class Hider:
                 found.add(value)
         self._keys = tuple(map(Secret, sorted(found, key=len, reverse=True)))  # the longest first: one may hold another
 
-    def __call__(self, text: str) -> str:
-        """Return a text without keys."""
+    def __call__(self, text: str, least: int = 0) -> str:
+        """Return a text without the keys that are at least so long."""
         for key in self._keys:
-            text = text.replace(key.reveal(), REDACTED)
+            if len(key.reveal()) >= least:
+                text = text.replace(key.reveal(), REDACTED)
         return text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, deque
-from collections.abc import Iterable
 from typing import Any, Final
 
 from mockforge_nb.generators.forms import to_bytes
@@ -43,7 +42,7 @@ class Story:
         """Take note of an event."""
         self.count += 1
         self._last.append(event)
-        self._recent.append(_same(event))
+        self._recent.append(same(event))
         if not isinstance(event, dict):
             return
         for key, value in event.items():
@@ -65,10 +64,9 @@ class Story:
             del self._words[key]
             self._various.add(key)
 
-    def again(self, event: Any, beside: Iterable[Any] = ()) -> bool:
-        """Return whether an event is one of the last that were written, or of those beside them."""
-        form = _same(event)
-        return form in self._recent or any(form == _same(each) for each in beside)
+    def again(self, event: Any) -> bool:
+        """Return whether an event is one of the last that were written."""
+        return same(event) in self._recent
 
     def told(self, last: int = LAST) -> str:
         """Return what happened so far, for a model.
@@ -92,6 +90,6 @@ class Story:
         return f"{what}. The last of them:\n" + "\n".join(lines)
 
 
-def _same(event: Any) -> bytes:
+def same(event: Any) -> bytes:
     """Return what is equal for equal events, however their keys are ordered."""
     return json.dumps(event, sort_keys=True).encode() if isinstance(event, (dict, list)) else to_bytes(event)

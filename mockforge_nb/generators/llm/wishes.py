@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +19,10 @@ from mockforge_nb.generators.fakes.models import own_schema
 from mockforge_nb.generators.forms import NoJSONError, article, to_bytes
 
 from .schemas import few_values, schema_of_examples
-from .story import compact
 
 SHOWN_EXAMPLES: Final = 5
 _LEARNED_ROWS: Final = 200
+_DEEPEST: Final = 64
 _VALID: Final = (
     "valid: a pydantic model, a dataclass, a TypedDict or other type, a JSON Schema, an example dict or a list of "
     "them, a DataFrame, None"
@@ -114,17 +115,16 @@ class Wishes:
         return {name: getattr(self, name) for name in names}
 
     def problem(self, event: Any) -> str:
-        """Return what is wrong with an event, in one line; empty: nothing."""
+        """Return what is wrong with an event, at any length; empty: nothing."""
         import jsonschema
 
-        try:
-            compact(event).encode()
-        except UnicodeEncodeError:
-            return "event: it has half a character (a lone surrogate)"
+        odd = _oddity(event)
+        if odd:
+            return f"event: {odd}"
         error = jsonschema.exceptions.best_match(self._validator.iter_errors(event))
         if error is not None:
             place = "".join(f"[{each!r}]" for each in error.absolute_path)
-            return f"event{place}: {error.message[:300]}"
+            return f"event{place}: {error.message}"
         if self._own is None:
             return ""
         # A pydantic model may ask for more than its schema says.
@@ -135,8 +135,29 @@ class Wishes:
         except pydantic.ValidationError as wrong:
             first = wrong.errors(include_url=False, include_input=False)[0]
             place = "".join(f"[{each!r}]" for each in first["loc"])
-            return f"event{place}: {first['msg'][:300]}"
+            return f"event{place}: {first['msg']}"
         return ""
+
+
+def _oddity(event: Any) -> str:
+    """Return what an event has that cannot be sent or kept, whatever its schema allows; empty: nothing."""
+    level = [event]
+    for _ in range(_DEEPEST):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                below += [*value, *value.values()]
+            elif isinstance(value, list):
+                below += value
+            elif isinstance(value, str):
+                if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
+                    return "it has half a character (a lone surrogate)"
+            elif value is not None and not math.isfinite(number(value) if not isinstance(value, bool) else 0):
+                return "it has a number that is too large, or none (NaN, Infinity)"
+        if not below:
+            return ""
+        level = below
+    return f"it is nested deeper than {_DEEPEST} levels"
 
 
 def _canonical(value: Any) -> bytes:

@@ -13,12 +13,13 @@ from mockforge_nb.core.units import number, seconds
 from mockforge_nb.errors import ModelError, OptionError
 
 from .answers import Answer, read
-from .failures import failure_of, refusal_of, usage_of
+from .failures import failure_of, refusal_of, shortly, usage_of
 from .models import Chosen, takes_schema, takes_temperature
 from .pace import Pace
 from .prompts import INSTRUCTIONS, again_prompt, prompt
 from .schemas import answer_schema, bounded
-from .story import Story
+from .secret import UNMISTAKABLE
+from .story import Story, same
 from .wishes import Wishes
 
 if TYPE_CHECKING:
@@ -198,8 +199,15 @@ class Writer:
         kept: list[Any] = []
         answer, text, failed = Answer(), "", 0
 
-        def again(event: Any, beside: list[Any]) -> bool:
-            return not self._wishes.repeats and self.story.again(event, [*kept, *beside])
+        came: set[bytes] = set()
+
+        def again(event: Any) -> bool:
+            if self._wishes.repeats:
+                return False
+            form = same(event)
+            known = form in came or self.story.again(event)
+            came.add(form)
+            return known
 
         count = asked.count
         while failed <= self._retries:
@@ -209,21 +217,23 @@ class Writer:
             response, error = await self._response(model, messages, first, count, failed if answer.repeated else 0)
             if response is None or error is not None:
                 return _Written(kept, error)
-            text = self._chosen.hide(response.text or "")
+            # Events stay as they were written: a short key ("test") may be a word of theirs.
+            text = self._chosen.hide(response.text or "", UNMISTAKABLE)
             refused = refusal_of(response)
             if refused:
                 way = "say the story in other words, or ask another model"
-                return _Written(kept, self._error("it refuses to write this", way, self._chosen.hide(refused)))
+                return _Written(kept, self._error("it refuses to write this", way, refused))
             cut = response.finish_reason == "length"
-            answer = read(text, self._wishes.problem, again, cut=cut)
+            answer = read(text, self._wishes.problem, again, asked.count - len(kept), cut=cut)
             kept += answer.events
             if len(kept) >= asked.count or (answer.events and not answer.problem):
                 return _Written(kept[: asked.count])
             failed = 0 if answer.events else failed + 1
             if cut:
                 count = max(1, count // 2)
+        problem = shortly(answer.problem, self._chosen.hide)
         times = f"asked {failed} times, the last time " if failed > 1 else ""
-        return _Written(kept, self._error(f"{times}{answer.problem}", _way(answer.problem), text))
+        return _Written(kept, self._error(f"{times}{problem}", _way(answer.problem), text))
 
     def _messages(
         self, asked: _Asked, kept: list[Any], first: int, count: int, answer: Answer, text: str
@@ -241,15 +251,14 @@ class Writer:
                 story.add(event)
             told = story.told(2) if not told else f"{told}\n" + story.told(2).partition("\n")[2]
         said = prompt(self._wishes, first, count, told, small=self._chosen.local)
+        wrong = shortly(answer.problem, self._chosen.hide)
         if answer.problem and (answer.events or answer.repeated) and not parrots:
-            said += f"\nMind what was wrong with your last answer: {answer.problem}."
+            said += f"\nMind what was wrong with your last answer: {wrong}."
         messages: list[Any] = [ModelRequest([UserPromptPart(said)], instructions=INSTRUCTIONS)]
         if answer.problem and not answer.events and not answer.repeated:
             shown = text if len(text) <= 2000 else text[:2000] + "…"
             messages.append(ModelResponse([TextPart(shown or "…")]))
-            messages.append(
-                ModelRequest([UserPromptPart(again_prompt(answer.problem, count))], instructions=INSTRUCTIONS)
-            )
+            messages.append(ModelRequest([UserPromptPart(again_prompt(wrong, count))], instructions=INSTRUCTIONS))
         return messages
 
     async def _response(
@@ -269,13 +278,15 @@ class Writer:
         asked = self._parameters(model, count)
         try:
             response = await model_request(model, messages, model_settings=settings, model_request_parameters=asked)
-        except (AgentRunError, UserError) as error:
-            problem, way = failure_of(error, self._timeout)
+        except Exception as error:
+            if self._chosen.given and not isinstance(error, (AgentRunError, UserError)):
+                raise  # of the user's own code, as it is
+            problem, way = failure_of(error, self._timeout, self._chosen.hide)
         else:
             self.usage += usage_of(response, free=self._chosen.local)
             return response, None
         # Outside the except block: the error of the library, whose text may hold a key, is not its context.
-        return None, self._error(self._chosen.hide(problem), way)
+        return None, self._error(problem, way)
 
     def _parameters(self, model: Model, count: int) -> ModelRequestParameters:
         from pydantic_ai.models import ModelRequestParameters
@@ -289,7 +300,7 @@ class Writer:
 
     def _error(self, problem: str, way: str = "", answer: str = "") -> ModelError:
         name = self.model + (f" at {self._chosen.base_url}" if self._chosen.base_url else "")
-        return ModelError(name, problem, way, answer=answer, written=self.story.count)
+        return ModelError(name, problem, way, answer=self._chosen.hide(answer), written=self.story.count)
 
 
 _REPEATS: Final = "raise temperature=, say in the narrative what changes, or allow it: repeats=True"

@@ -62,6 +62,7 @@ def test_a_key_of_the_environment_is_not_sent_to_another_address(model: str, mon
         (400, {"error": {"message": f"the schema is too deep, {KEY}"}}, "simplify the schema"),
         (200, f"<html>{KEY}</html>", "could not be asked"),
         (200, {"object": "chat.completion", "note": KEY}, "could not be asked"),
+        (200, completion("no") | {"choices": []}, r"its answer cannot be read \(IndexError"),
         (200, completion("no", finish_reason="stop", message={"refusal": f"I will not, {KEY}"}), "refuses to write"),
         (200, completion(f"Your key is {KEY}"), "no JSON"),
         (200, completion("no", finish_reason="content_filter"), "refuse"),
@@ -85,6 +86,14 @@ def test_what_goes_wrong_is_said_without_the_key(
         assert KEY not in text
 
 
+@pytest.mark.parametrize("before", [*range(400, 501, 5)])
+def test_no_part_of_a_key_is_left_where_an_error_is_cut(before: int) -> None:
+    said = {"error": {"message": "y" * before + KEY + "z" * 200}}
+    with served(lambda *_: (401, said)) as address, pytest.raises(ModelError) as caught:
+        asked(address.url)
+    assert KEY[:5] not in str(caught.value)
+
+
 def test_a_server_that_is_not_there_is_named() -> None:
     with served(lambda *_: (200, {})) as address:
         url = address.url
@@ -100,6 +109,20 @@ def test_a_cut_answer_is_read_as_far_as_it_goes() -> None:
 
     with served(reply) as address:
         assert events(asked(address.url)) == trades(0, 2)
+
+
+@pytest.mark.parametrize("key", ["test", "AAPL", "price", "a-longer-key"])
+def test_a_short_key_that_is_a_word_of_the_events_leaves_them_as_they_are(key: str) -> None:
+    told = [{"symbol": f"AAPL {key} 0", "price": 0}]
+    with served(lambda *_: (200, completion(told))) as address:
+        assert events(asked(address.url, n=1, api_key=key)) == told
+    with (
+        served(lambda *_: (200, completion([{"symbol": 1, "price": f"{'y' * 480}{key}{'z' * 90}"}]))) as address,
+        pytest.raises(ModelError) as caught,
+    ):
+        asked(address.url, api_key=key)
+    assert key not in caught.value.answer
+    assert f"y{key[:2]}" not in str(caught.value)
 
 
 def test_no_key_is_in_what_is_kept_or_shown(tmp_path: Path) -> None:

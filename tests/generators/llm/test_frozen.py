@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mockforge_nb import GeneratorError, OptionError, Script, ScriptError
+from mockforge_nb import GeneratorError, OptionError, Script
 from mockforge_nb.core.origin import Origin, Usage
 from mockforge_nb.generators.llm.frozen import Cache, default_folder
 from mockforge_nb.generators.llm.wishes import Wishes
@@ -134,8 +134,44 @@ def test_a_file_that_was_changed_is_an_error_that_names_it(tmp_path: Path) -> No
     with pytest.raises(GeneratorError, match=r"has no 'narrative' in its first line"):
         cache.find("key", 5)
     path.write_text("{")
-    with pytest.raises(ScriptError, match=rf"{path}:1: no JSON"):
+    with pytest.raises(GeneratorError, match=rf"{path}:1: no JSON.*delete it"):
         cache.find("key", 5)
+    path.write_bytes(b"\xff\n")
+    with pytest.raises(GeneratorError, match=rf"{path} cannot be read: 'utf-8'.*delete it"):
+        cache.find("key", 5)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(GeneratorError, match=rf"{path} cannot be read: .*delete it"):
+        cache.find("key", 5)
+
+
+def no_number(event: Any) -> str:
+    return "" if isinstance(event, int) else "it is no number"
+
+
+def test_events_that_were_changed_are_an_error(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    whole(cache, [1, "two", 3])
+    with pytest.raises(GeneratorError, match=r"key.jsonl: event 2 is not as it should be: it is no number; .*delete"):
+        cache.find("key", 3, no_number)
+
+
+@pytest.mark.parametrize(
+    "added",
+    [b"5\n", b"[]\n", b"null\n", b'"json"\n', b'{"ts": 0}\n', b"\xff\n", b"hello\n", b"[" * 90_000 + b"\n",
+     b'{"ts": 0, "json": "two"}\n', b'{"ts": 0, "json": 2}\n' * 5],
+)  # fmt: skip
+def test_a_part_that_was_changed_is_begun_anew(added: bytes, tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    draft = cache.draft("key", ORIGIN)
+    draft.add(1, None, Usage(1, 1, 1))
+    draft.close()
+    with open(draft.kept, "ab") as file:
+        file.write(added)
+    with closing(cache.draft("key", ORIGIN, 5, no_number)) as again:
+        assert (again.events, again.usage) == ([], Usage())
+        again.add(7, None, Usage())
+    assert len(Script.load(again.kept)) == 1
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
@@ -172,3 +208,14 @@ def test_the_default_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert default_folder() == tmp_path / "mockforge_nb" / "written"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert str(default_folder()).startswith(os.path.expanduser("~"))
+
+
+def test_a_place_that_is_taken_is_an_error_and_leaves_the_part(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    draft = cache.draft("key", ORIGIN)
+    draft.add(1, None, Usage())
+    (tmp_path / "key.jsonl").mkdir()
+    with pytest.raises(GeneratorError, match=r"key.jsonl cannot be written: .*; give another cache="):
+        draft.finish(ORIGIN, None)
+    draft.close()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["key.jsonl", "key.part.jsonl"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import traceback
 from typing import Any
 
 import pytest
@@ -165,3 +166,12 @@ def test_what_a_model_takes() -> None:
     assert not takes_schema(TestModel(profile={"supports_json_schema_output": False}))
     assert takes_temperature(made("openai:gpt-4o-mini", api_key="sk-0123456789"))
     assert not takes_temperature(made("openai:gpt-5-mini", api_key="sk-0123456789"))
+
+
+@pytest.mark.parametrize("wrong", [{"model": 5}, {"model": "local", "base_url": 5}])
+def test_a_traceback_that_shows_variables_can_show_one_that_could_not_be_made(wrong: dict[str, Any]) -> None:
+    with pytest.raises(OptionError) as caught:
+        Chosen(**wrong)
+    error = caught.value
+    shown = traceback.TracebackException(type(error), error, error.__traceback__, capture_locals=True)
+    assert [each.locals["self"] for each in shown.stack if each.locals and "self" in each.locals] == ["<Chosen ?>"]

@@ -37,7 +37,6 @@ def test_what_came_lately_is_known_however_its_keys_stand() -> None:
     one = story({"a": 1, "b": [1.5]})
     assert one.again({"b": [1.5], "a": 1})
     assert not one.again({"a": 1, "b": [2]})
-    assert one.again({"a": 2}, beside=[{"a": 2}])
     assert story("hello").again("hello")
     assert story(*range(REMEMBERED)).again(0)
     assert not story(*range(REMEMBERED + 1)).again(0)

@@ -97,6 +97,18 @@ def test_a_bad_event_is_asked_for_again_with_what_is_wrong_and_the_good_ones_bef
     assert again.count == 2
 
 
+@pytest.mark.parametrize(
+    ("odd", "problem"),
+    [("1e999", "too large"), ("-1e999", "too large"), ("NaN", "NaN"), ("Infinity", "too large"),
+     ("1" + "0" * 400, "too large"), ("[" * 900 + "]" * 900, "nested deeper than 64"), ('{"\\ud800": 1}', "half")],
+)  # fmt: skip
+def test_what_no_json_can_hold_is_asked_for_again(odd: str, problem: str) -> None:
+    asked = in_turn('{"events": [{"p": 1}, {"p": ' + odd + "}]}", [{"p": 2}])
+    schema = {"type": "object", "properties": {"p": {}}, "required": ["p"]}
+    assert run(writer(asked, schema=schema, batch=2), 2) == [{"p": 1}, {"p": 2}]
+    assert problem in asked.requests[1].prompts[0]
+
+
 def test_prose_is_asked_for_again_and_is_shown_to_the_model() -> None:
     asked = in_turn("Sure! Here is a story.", trades(0, 2))
     assert run(writer(asked, batch=2), 2) == trades(0, 2)
