@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from .byhand import ByHand
 from .core.cassette import more_than_messages
-from .core.cuts import Scaled
 from .core.jsonl import HEADER_VERSION, Parsed, keys_of_lines, program, unreachable
 from .core.origin import Origin
 from .core.program import Program, Step
 from .core.recorded import Recorded, shown_url
 from .core.recording import written
 from .core.rules import Rule
+from .core.times import Scaled
 from .core.units import human, number
 from .errors import OptionError, Problem, ScriptError
 from .generated import Generated

@@ -11,10 +11,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakValueDictionary
 
 from .program import KEPT_BYTES, Program, StepSource
+from .times import Scaled, Times
 
 if TYPE_CHECKING:
     from .keys import Ints, Keys
@@ -83,7 +84,7 @@ Make: TypeAlias = Callable[["Chosen | None", "Ints | None", int], StepSource]
 by so many ns."""
 
 
-class _At(Sequence[float]):
+class _At(Times):
     """When chosen rows are due, or the lists that they are sent in."""
 
     def __init__(self, at: Sequence[float], chosen: Chosen, head: float, lists: Lists | None) -> None:
@@ -92,18 +93,10 @@ class _At(Sequence[float]):
     def __len__(self) -> int:
         return len(self._chosen if self._lists is None else self._lists.due)
 
-    @overload
-    def __getitem__(self, index: int) -> float: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[float]: ...
-
-    def __getitem__(self, index: int | slice) -> float | Sequence[float]:
-        if isinstance(index, slice):
-            return array("d", (self[i] for i in range(len(self))[index]))
+    def one(self, index: int) -> float:
+        """Return one time."""
         if self._lists is not None:
             return float(self._lists.due[index])
-        index = range(len(self))[index]
         return self._head if index < len(self._chosen.heads) else self._at[self._chosen.one(index)]
 
 
@@ -297,27 +290,6 @@ class Cuts:
         import numpy as np
 
         return np.frombuffer(self.at) if isinstance(self.at, array) else np.asarray(self.at[0 : self.count])
-
-
-class Scaled(Sequence[float]):
-    """Times divided by a factor, when they are asked for."""
-
-    def __init__(self, at: Sequence[float], factor: float) -> None:
-        self._at, self._factor = at, factor
-
-    def __len__(self) -> int:
-        return len(self._at)
-
-    @overload
-    def __getitem__(self, index: int) -> float: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[float]: ...
-
-    def __getitem__(self, index: int | slice) -> float | Sequence[float]:
-        if isinstance(index, slice):
-            return array("d", (each / self._factor for each in self._at[index]))
-        return self._at[index] / self._factor
 
 
 class View:

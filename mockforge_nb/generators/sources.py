@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -49,18 +50,18 @@ class Written(Payload):
         return self.data
 
 
-class _Chunked:
+class _Chunked(ABC):
     """JSON messages that are made when they are asked for, a chunk of neighbours at once."""
 
     opcode: int | None = TEXT
     _chunk: tuple[int, list[bytes]] = (-1, [])
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def __len__(self) -> int: ...
 
+    @abstractmethod
     def payloads(self, first: int, last: int) -> list[bytes]:
         """Return the payloads from `first` to before `last`."""
-        raise NotImplementedError
 
     def payload(self, index: int) -> bytes:
         """Return one payload; its neighbours are made with it and kept until another's are."""

@@ -6,10 +6,11 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final
 
 from mockforge_nb.core.message import TEXT
 from mockforge_nb.core.program import Program, Step
+from mockforge_nb.core.times import Even, Times
 
 from .cutting import Cutting, KeyColumn, Template, check_template, cut_program
 from .layout import Layout
@@ -224,28 +225,7 @@ class StoredRows:
         return part[at - start]
 
 
-class Even(Sequence[float]):
-    """The times of rows at a rate: row ``i`` is due at ``i * gap`` ms."""
-
-    def __init__(self, count: int, gap: float) -> None:
-        self._count, self._gap = count, gap
-
-    def __len__(self) -> int:
-        return self._count
-
-    @overload
-    def __getitem__(self, index: int) -> float: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[float]: ...
-
-    def __getitem__(self, index: int | slice) -> float | Sequence[float]:
-        if isinstance(index, slice):
-            return array("d", (i * self._gap for i in range(self._count)[index]))
-        return range(self._count)[index] * self._gap
-
-
-class StoredTimes(Sequence[float]):
+class StoredTimes(Times):
     """The times of rows by a column, read from disk a part at a time (ms)."""
 
     def __init__(self, clock: Clock) -> None:
@@ -258,15 +238,12 @@ class StoredTimes(Sequence[float]):
     def _read(self, number: int) -> array[float]:
         return array("d", self._clock.ms(number * TIMES_PART, (number + 1) * TIMES_PART).tobytes())
 
-    @overload
-    def __getitem__(self, index: int) -> float: ...
+    def some(self, part: slice) -> Sequence[float]:
+        """Return several times, read at once."""
+        first, last, step = part.indices(len(self))
+        return array("d", self._clock.ms(first, last)[::step].tobytes())
 
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[float]: ...
-
-    def __getitem__(self, index: int | slice) -> float | Sequence[float]:
-        if isinstance(index, slice):
-            first, last, step = index.indices(len(self))
-            return array("d", self._clock.ms(first, last)[::step].tobytes())
-        number, at = divmod(range(len(self))[index], TIMES_PART)
+    def one(self, index: int) -> float:
+        """Return one time; its neighbours are read with it."""
+        number, at = divmod(index, TIMES_PART)
         return self._part(number)[at]

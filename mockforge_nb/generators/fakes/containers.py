@@ -11,7 +11,7 @@ from typing import Any
 from mockforge_nb.errors import GeneratorError
 
 from .models import Model
-from .nodes import DEPTH, OPTIONAL, Node
+from .nodes import DEPTH, OPTIONAL, Node, Wrapping
 from .values import TRIES, Maker
 
 
@@ -243,20 +243,12 @@ class Object(Node):
             )
 
 
-class Modelled(Node):
+class Modelled(Wrapping):
     """Values that a model of pydantic takes; what it finds wrong with them is drawn again."""
 
     def __init__(self, pointer: str, inner: Node, model: Model, place: str) -> None:
-        super().__init__(pointer)
-        self._inner, self._model, self._place = inner, model, place
-
-    def parts(self) -> Sequence[Node]:
-        """Return the one that is drawn from."""
-        return (self._inner,)
-
-    def measured(self) -> float:
-        """Return its height."""
-        return self._inner.height
+        super().__init__(pointer, inner)
+        self._model, self._place = model, place
 
     def draw(self, depth: int) -> Any:
         """Return a value that the model takes.

@@ -9,8 +9,9 @@ from __future__ import annotations
 import copy
 import math
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from mockforge_nb.errors import GeneratorError
 
@@ -23,7 +24,7 @@ NULL: Final = 0.2
 """How often a value is null that may be something else."""
 
 
-class Node:
+class Node(ABC):
     """What draws values.
 
     Args:
@@ -47,9 +48,9 @@ class Node:
         """Return its height, by the heights of its parts."""
         return 0
 
+    @abstractmethod
     def draw(self, depth: int) -> Any:
         """Return a value; `depth` is how often it is inside a value of a schema that contains itself."""
-        raise NotImplementedError
 
 
 def settle(nodes: Sequence[Node]) -> None:
@@ -87,6 +88,10 @@ class Never(Node):
     def measured(self) -> float:
         """Return no height."""
         return math.inf
+
+    def draw(self, depth: int) -> NoReturn:
+        """Fail: who draws from it has overlooked its height."""
+        raise AssertionError(f"{self.pointer}: there is no value")
 
 
 class Picked(Node):
@@ -155,7 +160,28 @@ class Branches(Node):
         return self._rng.choices(self._options, weights)[0].draw(depth)
 
 
-class Checked(Node):
+class Wrapping(Node):
+    """Values that another node draws, as far as they are right.
+
+    Args:
+        pointer: As `Node` has it.
+        inner: The other node.
+    """
+
+    def __init__(self, pointer: str, inner: Node) -> None:
+        super().__init__(pointer)
+        self._inner = inner
+
+    def parts(self) -> Sequence[Node]:
+        """Return the one that is drawn from."""
+        return (self._inner,)
+
+    def measured(self) -> float:
+        """Return its height."""
+        return self._inner.height
+
+
+class Checked(Wrapping):
     """A schema whose values cannot be made right by construction: they are drawn until one is right.
 
     Args:
@@ -166,16 +192,8 @@ class Checked(Node):
     """
 
     def __init__(self, pointer: str, inner: Node, fits: Callable[[Any], bool], place: str) -> None:
-        super().__init__(pointer)
-        self._inner, self._fits, self._place = inner, fits, place
-
-    def parts(self) -> Sequence[Node]:
-        """Return the one that is drawn from."""
-        return (self._inner,)
-
-    def measured(self) -> float:
-        """Return its height."""
-        return self._inner.height
+        super().__init__(pointer, inner)
+        self._fits, self._place = fits, place
 
     def draw(self, depth: int) -> Any:
         """Return a value that fits.

@@ -11,10 +11,10 @@ from typing import ClassVar, Final
 from .common import (
     AT,
     Events,
+    Feed,
     Message,
     Person,
     Rhythm,
-    chance,
     check_count,
     check_locale,
     check_rate,
@@ -36,7 +36,7 @@ BREATH_MS: Final = 1500.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chat:
+class Chat(Feed):
     """What is said and done in the rooms of a chat.
 
     Who is to write, type, react or leave has joined the room before, and replies and reactions are to messages that
@@ -62,14 +62,6 @@ class Chat:
         object.__setattr__(self, "rooms", check_texts("chat(rooms=)", self.rooms))
         check_rate("chat(rate=)", self.rate)
         check_locale("chat(locale=)", self.locale)
-
-    def events(self, seed: int) -> Events:
-        """Return a new run of the feed: endless, and the same for the same seed.
-
-        Raises:
-            OptionError: The seed is no whole number.
-        """
-        return self._run(chance(self.name, seed))
 
     def _run(self, rng: random.Random) -> Events:
         users = people(rng, self.users, self.locale, "u")

@@ -6,11 +6,12 @@ import heapq
 import math
 import random
 import re
+from abc import ABC, abstractmethod
 from bisect import bisect
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, ClassVar, Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from mockforge_nb.errors import OptionError, nearest
 
@@ -26,15 +27,25 @@ MOST_PEOPLE: Final = 10_000
 T = TypeVar("T")
 
 
-class Feed(Protocol):
+class Feed(ABC):
     """A feed's options, and what it says."""
+
+    __slots__ = ()
 
     name: ClassVar[str]
     types: ClassVar[tuple[str, ...]]
 
     def events(self, seed: int) -> Events:
-        """Return a new run of the feed, the same for the same seed."""
-        ...
+        """Return a new run of the feed: endless, and the same for the same seed.
+
+        Raises:
+            OptionError: The seed is no whole number.
+        """
+        return self._run(chance(self.name, seed))
+
+    @abstractmethod
+    def _run(self, rng: random.Random) -> Events:
+        """Return a run that draws from `rng`."""
 
 
 class Rhythm:

@@ -12,9 +12,9 @@ from .common import (
     AT,
     Agenda,
     Events,
+    Feed,
     Message,
     around,
-    chance,
     check_count,
     check_number,
     check_rate,
@@ -62,7 +62,7 @@ OUTAGE_REPORTS: Final = 14.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Iot:
+class Iot(Feed):
     """Devices that report what they measure at regular intervals.
 
     The interval follows from the rate and the number of devices. A device says that it is online before it reads; an
@@ -91,14 +91,6 @@ class Iot:
         object.__setattr__(self, "metrics", check_texts("iot(metrics=)", self.metrics, METRICS))
         check_number("iot(start_hour=)", self.start_hour, 0, 24)
         check_number("iot(day=)", self.day, 1, 1e7)
-
-    def events(self, seed: int) -> Events:
-        """Return a new run of the feed: endless, and the same for the same seed.
-
-        Raises:
-            OptionError: The seed is no whole number.
-        """
-        return self._run(chance(self.name, seed))
 
     def _run(self, rng: random.Random) -> Events:
         kinds = {kind: tuple(each for each in has if each in self.metrics) for kind, has in KINDS.items()}

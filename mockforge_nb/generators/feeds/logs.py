@@ -11,11 +11,11 @@ from .common import (
     AT,
     Agenda,
     Events,
+    Feed,
     Message,
     Rhythm,
     Weighted,
     around,
-    chance,
     check_count,
     check_flag,
     check_number,
@@ -73,7 +73,7 @@ WORDS: Final = ("lamp", "mug", "desk", "blue+shirt", "charger", "gift", "sneaker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Logs:
+class Logs(Feed):
     """Lines of the logs of a gateway and the services behind it.
 
     All lines of a request have its trace id; the gateway says first that it came, and last how it ended and how long
@@ -105,14 +105,6 @@ class Logs:
         check_number("logs(errors=)", self.errors, 0, 1)
         check_number("logs(incidents=)", self.incidents, 0, 1e9)
         check_flag("logs(debug=)", self.debug)
-
-    def events(self, seed: int) -> Events:
-        """Return a new run of the feed: endless, and the same for the same seed.
-
-        Raises:
-            OptionError: The seed is no whole number.
-        """
-        return self._run(chance(self.name, seed))
 
     def _run(self, rng: random.Random) -> Events:
         site = _Site(self, rng)

@@ -12,12 +12,12 @@ from .common import (
     AT,
     Agenda,
     Events,
+    Feed,
     Message,
     Person,
     Rhythm,
     Weighted,
     around,
-    chance,
     check_count,
     check_locale,
     check_number,
@@ -56,7 +56,7 @@ QUANTITIES: Final = Weighted((1, 2, 3, 4, 6), (80, 13, 4, 2, 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Orders:
+class Orders(Feed):
     """Orders of a shop, from their creation to their delivery or their end before it.
 
     The feed begins with an empty shop, so the full rate is reached when the first orders have been delivered.
@@ -95,14 +95,6 @@ class Orders:
         if not isinstance(code, str) or len(code) != 3 or not code.isascii() or not code.isupper():
             raise OptionError("orders(currency=)", code, "is no currency", "valid: a code of ISO 4217, such as 'USD'")
         check_locale("orders(locale=)", self.locale)
-
-    def events(self, seed: int) -> Events:
-        """Return a new run of the feed: endless, and the same for the same seed.
-
-        Raises:
-            OptionError: The seed is no whole number.
-        """
-        return self._run(chance(self.name, seed))
 
     def _run(self, rng: random.Random) -> Events:
         shop = _Shop(self, rng)

@@ -12,12 +12,12 @@ from .common import (
     AT,
     Agenda,
     Events,
+    Feed,
     Message,
     Person,
     Rhythm,
     Weighted,
     around,
-    chance,
     check_count,
     check_flag,
     check_locale,
@@ -39,7 +39,7 @@ FRAME_MS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Presence:
+class Presence(Feed):
     """Who is online, away, busy or offline.
 
     ``online`` begins a session, ``away`` and ``busy`` pause it, ``back`` goes on with it and ``offline`` ends it. How
@@ -68,14 +68,6 @@ class Presence:
         check_flag("presence(heartbeats=)", self.heartbeats)
         check_flag("presence(cursors=)", self.cursors)
         check_locale("presence(locale=)", self.locale)
-
-    def events(self, seed: int) -> Events:
-        """Return a new run of the feed: endless, and the same for the same seed.
-
-        Raises:
-            OptionError: The seed is no whole number.
-        """
-        return self._run(chance(self.name, seed))
 
     def _run(self, rng: random.Random) -> Events:
         site = _Site(people(rng, self.users, self.locale, "u"), self.rate, rng)

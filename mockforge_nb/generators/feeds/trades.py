@@ -14,11 +14,11 @@ from mockforge_nb.errors import OptionError
 from .common import (
     AT,
     Events,
+    Feed,
     Message,
     Rhythm,
     Weighted,
     around,
-    chance,
     check_count,
     check_flag,
     check_number,
@@ -43,7 +43,7 @@ HOME_S: Final = 2_000_000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trades:
+class Trades(Feed):
     """Trades and quotes of a market.
 
     A trade is at the bid (side ``"sell"``) or at the ask (``"buy"``) of the last quote of its symbol.
@@ -79,14 +79,6 @@ class Trades:
         check_rate("trades(rate=)", self.rate)
         check_flag("trades(quotes=)", self.quotes)
         check_count("trades(lot=)", self.lot, 1_000_000)
-
-    def events(self, seed: int) -> Events:
-        """Return a new run of the feed: endless, and the same for the same seed.
-
-        Raises:
-            OptionError: The seed is no whole number.
-        """
-        return self._run(chance(self.name, seed))
 
     def _run(self, rng: random.Random) -> Events:
         given = self.symbols
