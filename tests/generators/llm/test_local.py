@@ -161,16 +161,27 @@ print("parent", local.running(), os.waitstatus_to_exitcode(status), local.server
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks and ends otherwise there")
-def test_a_forked_child_has_no_server_and_both_end(script: Scripts) -> None:
-    ran = script(CHILD)
+def test_a_forked_child_has_no_server_and_both_end(script_in: Scripts) -> None:
+    ran = script_in(CHILD)
     first, error, last = ran.out.splitlines()
     assert (first, last) == ("child False", "parent True 3 True")
     assert 'multiprocessing.get_context("spawn")' in error
     assert (ran.code, ran.err) == (0, "")
 
 
-def test_it_says_nothing_on_its_own_and_stops_with_the_process(script: Scripts) -> None:
-    ran = script(
+@pytest.fixture
+def script_in(tmp_path: Path) -> Iterator[Scripts]:
+    """Run scripts in processes of their own."""
+    scripts = Scripts(tmp_path)
+    yield scripts
+    for process in scripts.processes:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def test_it_says_nothing_on_its_own_and_stops_with_the_process(script_in: Scripts) -> None:
+    ran = script_in(
         """
         from mockforge_nb import Script
         script = Script.from_llm("A light", n=2, schema={"on": True}, model="local", cache=False)
