@@ -1,0 +1,82 @@
+"""What MkDocs is told beside its configuration: pages that are kept elsewhere, and links of names to their entry."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import mockforge_nb
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File
+from mockforge_nb import ws
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PAGES: Final = {"guide.md": "README.md", "changelog.md": "CHANGELOG.md"}
+"""Pages that are files of the repository's top."""
+
+MOVED: Final = {"](docs/images/": "](images/", "](CHANGELOG.md": "](changelog.md"}
+"""Links of these files, and where they lead on the site."""
+
+SHOWN: Final = ("*.ipynb", "scripts/*.jsonl")
+"""What of the notebooks' folder is shown, or linked to."""
+
+NAMES: Final = {name: f"mockforge_nb.{name}" for name in mockforge_nb.__all__} | {
+    name: f"mockforge_nb.ws.{name}" for name in ws.__all__
+}
+NAMES_OF_MODULES: Final = ("Connection", "Connections", "Request", "Live", "Verdicts", "Upstream", "Sweep")
+_CODE = re.compile(r"(<a [^>]*>.*?</a>|<h[1-6].*?</h[1-6]>|<pre.*?</pre>)|<code>([\w.]+)(\(\))?</code>", re.DOTALL)
+_WORD = re.compile(r"(<td[^>]*>)<code>(\.(\w+)\([^<]*)</code>")
+_MATHJAX = re.compile(r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->", re.DOTALL)
+
+
+@event_priority(100)  # before the plugin of the notebooks looks for them
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are kept elsewhere."""
+    for name, source in PAGES.items():
+        text = (ROOT / source).read_text(encoding="utf-8")
+        for link, there in MOVED.items():
+            text = text.replace(link, there)
+        files.append(File.generated(config, name, content=text))
+    folder = ROOT / "notebooks"
+    for path in sorted(found for pattern in SHOWN for found in folder.glob(pattern)):
+        name = path.relative_to(ROOT).as_posix()
+        files.append(File(name, str(ROOT), config.site_dir, config.use_directory_urls))
+    return files
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Let names in the text lead to their entry in the reference: `Mock.replay`, and the words of the guide's table."""
+    if page.file.src_uri.endswith(".ipynb"):
+        # No formula is in them, and it would be loaded from another host.
+        return _MATHJAX.sub("", html)
+    return _CODE.sub(_named, _WORD.sub(_word, html))
+
+
+def _named(found: re.Match[str]) -> str:
+    kept, name, called = found.groups()
+    path = None if kept else _path(name)
+    return found[0] if path is None else _link(path, f"{name}{called or ''}")
+
+
+def _word(found: re.Match[str]) -> str:
+    cell, text, name = found.groups()
+    return cell + _link(f"mockforge_nb.Mock.{name}", text) if hasattr(mockforge_nb.Mock, name) else found[0]
+
+
+def _path(name: str) -> str | None:
+    """Return what the reference calls a name, if it is a public one."""
+    first, _, rest = name.removeprefix("mockforge_nb.").partition(".")
+    path = NAMES.get(first)
+    return None if path is None or name == "__version__" else f"{path}.{rest}" if rest else path
+
+
+def _link(path: str, text: str) -> str:
+    # Where there is no such entry the plugin leaves the text as it is.
+    return f'<autoref identifier="{escape(path)}" optional><code>{text}</code></autoref>'
