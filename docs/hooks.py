@@ -27,13 +27,23 @@ MOVED: Final = {"](docs/images/": "](images/", "](CHANGELOG.md": "](changelog.md
 SHOWN: Final = ("*.ipynb", "scripts/*.jsonl")
 """What of the notebooks' folder is shown, or linked to."""
 
-NAMES: Final = {name: f"mockforge_nb.{name}" for name in mockforge_nb.__all__} | {
-    name: f"mockforge_nb.ws.{name}" for name in ws.__all__
+NAMES: Final = {
+    **{name: f"mockforge_nb.ws.{name}" for name in ws.__all__},
+    **{name: f"mockforge_nb.{name}" for name in mockforge_nb.__all__ if not name.startswith("_")},
+    **{name: f"mockforge_nb.connections.{name}" for name in ("Connection", "Connections", "Request")},
+    "AsyncMockServer": "mockforge_nb.server.AsyncMockServer",
+    "Live": "mockforge_nb.live.Live",
+    "Sweep": "mockforge_nb.sweep.Sweep",
+    "Verdicts": "mockforge_nb.contract.Verdicts",
+    "Upstream": "mockforge_nb.upstreams.Upstream",
 }
-NAMES_OF_MODULES: Final = ("Connection", "Connections", "Request", "Live", "Verdicts", "Upstream", "Sweep")
+"""What texts call things, and what the reference does."""
+
 _CODE = re.compile(r"(<a [^>]*>.*?</a>|<h[1-6].*?</h[1-6]>|<pre.*?</pre>)|<code>([\w.]+)(\(\))?</code>", re.DOTALL)
 _WORD = re.compile(r"(<td[^>]*>)<code>(\.(\w+)\([^<]*)</code>")
-_MATHJAX = re.compile(r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->", re.DOTALL)
+_HEADING = re.compile(r'(<h\d id="mockforge_nb\.(?:[a-z_]+\.)*([A-Z]\w*)\.\w+" class="doc doc-heading">.*?doc-object-name[^>]*>)', re.DOTALL)
+_LOADED = re.compile(r"<script\b[^>]*>(?:(?!</script>).)*https://(?:(?!</script>).)*</script>|<script[^>]*https:[^>]*></script>", re.DOTALL)
+_OUTSIDE = re.compile(r"https://unpkg\.com/[^\"']+")
 
 
 @event_priority(100)  # before the plugin of the notebooks looks for them
@@ -51,12 +61,29 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
+    """Let the search find what is in the reference before where it is used."""
+    if page.file.src_uri.startswith("reference/"):
+        # First of all in the entries of Mock: every page has its name.
+        page.meta["search"] = {"boost": 40 if page.file.src_uri.endswith("/mock.md") else 8}
+
+
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Let names in the text lead to their entry in the reference: `Mock.replay`, and the words of the guide's table."""
     if page.file.src_uri.endswith(".ipynb"):
-        # No formula is in them, and it would be loaded from another host.
-        return _MATHJAX.sub("", html)
+        # Formulas and diagrams, of which they have none, would be drawn by scripts of other hosts.
+        return _LOADED.sub("", html)
+    # A method's heading has its class, which a reader who searches writes, too.
+    html = _HEADING.sub(r"\1\2.", html)
     return _CODE.sub(_named, _WORD.sub(_word, html))
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Take out of the theme's script what it would load from another host for old browsers and for diagrams."""
+    for path in (Path(config.site_dir) / "assets" / "javascripts").glob("bundle.*.js"):
+        path.write_text(_OUTSIDE.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in Path(config.site_dir).rglob("*.map"):
+        path.unlink()  # for the theme's makers; they name other hosts, too
 
 
 def _named(found: re.Match[str]) -> str:
@@ -74,7 +101,7 @@ def _path(name: str) -> str | None:
     """Return what the reference calls a name, if it is a public one."""
     first, _, rest = name.removeprefix("mockforge_nb.").partition(".")
     path = NAMES.get(first)
-    return None if path is None or name == "__version__" else f"{path}.{rest}" if rest else path
+    return f"{path}.{rest}" if path and rest else path
 
 
 def _link(path: str, text: str) -> str:
