@@ -7,10 +7,11 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import mockforge_nb
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
-from mockforge_nb import ws
+
+import mockforge_nb
+from mockforge_nb import errors, ws
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -30,6 +31,7 @@ SHOWN: Final = ("*.ipynb", "scripts/*.jsonl")
 NAMES: Final = {
     **{name: f"mockforge_nb.ws.{name}" for name in ws.__all__},
     **{name: f"mockforge_nb.{name}" for name in mockforge_nb.__all__ if not name.startswith("_")},
+    **{name: f"mockforge_nb.errors.{name}" for name in dir(errors) if name.endswith("Error")},
     **{name: f"mockforge_nb.connections.{name}" for name in ("Connection", "Connections", "Request")},
     "AsyncMockServer": "mockforge_nb.server.AsyncMockServer",
     "Live": "mockforge_nb.live.Live",
@@ -41,8 +43,14 @@ NAMES: Final = {
 
 _CODE = re.compile(r"(<a [^>]*>.*?</a>|<h[1-6].*?</h[1-6]>|<pre.*?</pre>)|<code>([\w.]+)(\(\))?</code>", re.DOTALL)
 _WORD = re.compile(r"(<td[^>]*>)<code>(\.(\w+)\([^<]*)</code>")
-_HEADING = re.compile(r'(<h\d id="mockforge_nb\.(?:[a-z_]+\.)*([A-Z]\w*)\.\w+" class="doc doc-heading">.*?doc-object-name[^>]*>)', re.DOTALL)
-_LOADED = re.compile(r"<script\b[^>]*>(?:(?!</script>).)*https://(?:(?!</script>).)*</script>|<script[^>]*https:[^>]*></script>", re.DOTALL)
+_HEADING = re.compile(
+    r'(<h\d id="mockforge_nb\.(?:[a-z_]+\.)*([A-Z]\w*)\.\w+" class="doc doc-heading">.*?doc-object-name[^>]*>)',
+    re.DOTALL,
+)
+_LOADED = re.compile(
+    r"<script\b[^>]*https:[^>]*></script>|<script\b[^>]*>(?:(?!</script>).)*\bimport\((?:(?!</script>).)*</script>",
+    re.DOTALL,
+)
 _OUTSIDE = re.compile(r"https://unpkg\.com/[^\"']+")
 
 

@@ -12,7 +12,11 @@ from .core.units import number
 from .errors import OptionError, TemplateError, nearest
 
 ReplayMode: TypeAlias = Literal["static", "augmented", "generated"]
+"""Who writes the events: nobody, as they are those of a script; a model, on top of a script; a model alone."""
+
 EventStrategy: TypeAlias = Literal["time_based", "count_based", "condition_based"]
+"""When a stream of events ends."""
+
 Kind: TypeAlias = Literal["generate_event", "stop", "change_rate", "transition_scenario"]
 
 MODES: Final = ("static", "augmented", "generated")

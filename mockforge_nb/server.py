@@ -164,6 +164,7 @@ class AsyncMockServer(Server):
         return await open_async(self.url if path is None else self.url_for(path), **options)
 
     aclient = client
+    """The same as `client`, under its name on MockServer."""
 
     async def stop(self) -> None:
         """Free the port and close all connections with 1001; half a second at most; stopping twice is fine."""
