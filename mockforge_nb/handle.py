@@ -144,7 +144,13 @@ class Server(NetworkWords[Live]):
 
     @property
     def url(self) -> str:
-        """The URL to connect to: that of the first path that is served."""
+        """The URL to connect to: that of the first path that is served.
+
+        Example:
+            >>> with Mock().serve(port=0, path="/feed") as server:
+            ...     server.url == f"ws://127.0.0.1:{server.port}/feed"
+            True
+        """
         return self.url_for(self.path)
 
     def url_for(self, path: str) -> str:
@@ -152,6 +158,12 @@ class Server(NetworkWords[Live]):
 
         Raises:
             OptionError: It is no path.
+
+        Example:
+            >>> mock = Mock().route("/prices/{symbol}", Mock().echo())
+            >>> with mock.serve(port=0) as server:
+            ...     server.url_for("/prices/AAPL") == f"ws://127.0.0.1:{server.port}/prices/AAPL"
+            True
         """
         if not isinstance(path, str) or not path.startswith("/"):
             raise OptionError("url_for()", path, "is no path", "valid: a text that begins with '/'")
@@ -160,12 +172,31 @@ class Server(NetworkWords[Live]):
 
     @property
     def running(self) -> bool:
-        """Whether it listens."""
+        """Whether it listens.
+
+        Example:
+            >>> with Mock().serve(port=0) as server:
+            ...     server.running
+            True
+            >>> server.running
+            False
+        """
         return not self._stopped
 
     @property
     def errors(self) -> list[Exception]:
-        """What went wrong by the author's doing while it served, oldest first; this package's own failures last."""
+        """What went wrong by the author's doing while it served, oldest first; this package's own failures last.
+
+        Example:
+            >>> server = Mock().when("^half$", lambda message: 1 / 0).serve(port=0)
+            >>> with server.client() as client:
+            ...     client.send("half")
+            ...     client.drain()
+            []
+            >>> server.errors
+            [ZeroDivisionError('division by zero')]
+            >>> server.stop()
+        """
         return [each.error for each in self._all_errors()]
 
     def _all_errors(self) -> list[AuthorError]:
@@ -175,18 +206,46 @@ class Server(NetworkWords[Live]):
 
     @property
     def state(self) -> dict[str, Any]:
-        """The state that all connections share, which templates read as ``server``."""
+        """The state that all connections share, which templates read as ``server``.
+
+        Example:
+            >>> mock = Mock().when("^hit$", None, scope="server", set={"hits": "{{(server.hits or 0) + 1}}"})
+            >>> with mock.serve(port=0) as server, server.client() as client:
+            ...     client.send("hit")
+            ...     client.close()
+            ...     server.state
+            {'hits': 1}
+        """
         return self.listener.routes.state
 
     @property
     def rooms(self) -> dict[str, list[Connection]]:
-        """The rooms that somebody is in, and who."""
+        """The rooms that somebody is in, and who.
+
+        Example:
+            >>> async def chat(conn):
+            ...     await conn.join("lobby")
+            ...     await conn.send("welcome")
+            ...     await conn.recv()
+            >>> with Mock().handle(chat).serve(port=0) as server, server.client() as client:
+            ...     client.recv(), list(server.rooms)
+            ('welcome', ['lobby'])
+        """
         rooms = self.listener.rooms
         return {name: [wire.handle for wire in rooms.members(name)] for name in rooms.names()}
 
     @property
     def rules(self) -> pd.DataFrame:
-        """A row a rule, in the order in which they are tried: path, rule, name, pattern, and how many it `took`."""
+        """A row a rule, in the order in which they are tried: path, rule, name, pattern, and how many it `took`.
+
+        Example:
+            >>> with Mock().when("^HELP$", "?", name="help").serve(port=0) as server, server.client() as client:
+            ...     client.send("HELP")
+            ...     client.recv()
+            ...     server.rules[["name", "pattern", "took"]].values.tolist()
+            '?'
+            [['help', '^HELP$', 1]]
+        """
         return rules_frame(self.listener.routes)
 
     # What it does
@@ -202,6 +261,13 @@ class Server(NetworkWords[Live]):
 
         Raises:
             OptionError: `data` has no JSON form, or `room` is no text.
+
+        Example:
+            >>> with Mock().serve(port=0) as server, server.client() as client:
+            ...     server.send({"type": "tick"})
+            ...     client.recv()
+            1
+            '{"type":"tick"}'
         """
         event = pushed(data, "send()")
         if room is not None:
@@ -221,12 +287,25 @@ class Server(NetworkWords[Live]):
 
         Raises:
             OptionError: A code or reason that RFC 6455 §7.4 does not allow in a close frame.
+
+        Example:
+            >>> with Mock().serve(port=0) as server, server.client() as client:
+            ...     server.close(1012, "restart")
+            ...     client.drain(), client.close_code, client.close_reason
+            ([], 1012, 'restart')
         """
         check_close(code, reason)
         self.call(self.listener.close, code, reason)
 
     def abort(self) -> None:
-        """End every TCP connection without a close frame, and go on serving."""
+        """End every TCP connection without a close frame, and go on serving.
+
+        Example:
+            >>> with Mock().serve(port=0) as server, server.client() as client:
+            ...     server.abort()
+            ...     client.drain(), int(client.close_code)
+            ([], 1006)
+        """
         self.call(self.listener.abort)
 
     def update(self, mock: Mock, *, running: Literal["end", "finish"] = "end") -> None:
@@ -242,6 +321,13 @@ class Server(NetworkWords[Live]):
 
         Raises:
             OptionError: It is no Mock, or `running` is none of these.
+
+        Example:
+            >>> with Mock().echo().serve(port=0) as server, server.client() as client:
+            ...     server.update(Mock().when("^hi$", "hello"))
+            ...     client.send("hi")
+            ...     client.recv()
+            'hello'
         """
         if not isinstance(mock, type(self.mock)):
             raise OptionError("update()", mock, f"is a {type(mock).__name__}, not a mockforge_nb.Mock")
@@ -276,13 +362,32 @@ class Server(NetworkWords[Live]):
 
     @property
     def live(self) -> list[str]:
-        """What was said to the network while it runs, and holds."""
+        """What was said to the network while it runs, and holds.
+
+        Example:
+            >>> with Mock().serve(port=0) as server:
+            ...     with server.latency("slow"):
+            ...         server.live
+            ...     server.live
+            ['latency(300-800 ms)']
+            []
+        """
         return [repr(word) for word in self._live]
 
     def down(self) -> Live:
         """Let the server be away: connections that are there end without a close frame, and new ones are refused.
 
         Its port is free meanwhile; coming back it listens on it again.
+
+        Example:
+            >>> with Mock().serve(port=0) as server:
+            ...     with server.down():
+            ...         try:
+            ...             server.client()
+            ...         except OSError:
+            ...             print("nobody listens")
+            ...     server.client().close()
+            nobody listens
         """
         self._run(self.listener.down)
         self._downs += 1
@@ -307,6 +412,15 @@ class Server(NetworkWords[Live]):
         Args:
             strict: Whether it is also wrong that nobody took a message, that a rule took none, or that what a cassette
                 has of its client was not said.
+
+        Example:
+            >>> server = Mock().when("^HELP$", "?").serve(port=0)
+            >>> try:
+            ...     server.check(strict=True)
+            ... except ExpectationError as error:
+            ...     print(error)
+            the rule '^HELP$' at /ws took no message
+            >>> server.stop()
         """
         failed = self._all_errors()
         self._told = [each.error for each in failed]

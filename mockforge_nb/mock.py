@@ -73,6 +73,10 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: The mock does something already, or `prefix` is no text.
+
+        Example:
+            >>> Mock().echo("> ").simulate([(0, "hi")]).select(direction="out", opcode="text").df["text"].tolist()
+            ['> hi']
         """
         if not isinstance(prefix, str):
             raise OptionError("echo(prefix=)", prefix, "is not a text")
@@ -136,6 +140,11 @@ class Mock(NetworkWords["Mock"]):
 
         Warns:
             UserWarning: It would last over a day, a step's time goes back, or no way leads to a step.
+
+        Example:
+            >>> mock = Mock().replay([{"price": 1}, {"price": 2}], rate=10)
+            >>> mock.simulate().select(opcode="text").df[["elapsed", "text"]].values.tolist()
+            [[0.0, '{"price":1}'], [0.1, '{"price":2}']]
         """
         options = {name: value for name, value in locals().items() if name not in ("self", "source")}
         self._has_no_behaviour("replay")
@@ -157,6 +166,12 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: The mock does something already, or an argument is wrong.
+
+        Example:
+            >>> def squares():
+            ...     yield from (n * n for n in range(3))
+            >>> Mock().stream(squares).simulate().select(opcode="text").df["text"].tolist()
+            ['0', '1', '4']
         """
         check_then(then, "stream(then=)")
         arguments = {"source": source, "rate": rate, "then": then}
@@ -228,6 +243,18 @@ class Mock(NetworkWords["Mock"]):
 
         Warns:
             UserWarning: The config is not enabled or has no replay, so that nothing is told.
+
+        Example:
+            >>> class Author:
+            ...     def __init__(self, narrative):
+            ...         self.narrative = narrative
+            ...     async def write(self, count):
+            ...         for n in range(count):
+            ...             yield {"said": f"{n} of {self.narrative}"}
+            >>> mock = Mock().narrate("a tale", events=2, rate=None, author=Author)
+            >>> with mock.serve(port=0) as server, server.client() as client:
+            ...     [client.recv(), client.recv()]
+            ['{"said":"0 of a tale"}', '{"said":"1 of a tale"}']
         """
         arguments = {name: value for name, value in locals().items() if name != "self"}
         self._has_no_behaviour("narrate")
@@ -249,6 +276,15 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: The mock does something already, or `function` is no coroutine function of one argument.
+
+        Example:
+            >>> async def chat(conn):
+            ...     async for message in conn:
+            ...         await conn.send(message.text.upper())
+            >>> with Mock().handle(chat).serve(port=0) as server, server.client() as client:
+            ...     client.send("hi")
+            ...     client.recv()
+            'HI'
         """
         plain = inspect.isfunction(function) and not inspect.iscoroutinefunction(function)
         if not callable(function) or isinstance(function, type) or (plain and function.__name__ != "<lambda>"):
@@ -326,6 +362,15 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: The mock does something already, or an argument is wrong.
+
+        Example:
+            >>> real = Mock().when("^price$", {"price": 7}).serve(port=0)
+            >>> cheaper = Mock().proxy(real.url, transform={"out": lambda message: {"price": 1}})
+            >>> with cheaper.serve(port=0) as server, server.client() as client:
+            ...     client.send("price")
+            ...     client.recv()
+            '{"price":1}'
+            >>> real.stop()
         """
         arguments = {name: value for name, value in locals().items() if name != "self"}
         self._has_no_behaviour("proxy")
@@ -386,6 +431,12 @@ class Mock(NetworkWords["Mock"]):
         Raises:
             OptionError: An argument that is wrong or does not fit the others.
             TemplateError: A text or condition that cannot be parsed.
+
+        Example:
+            >>> mock = Mock().when("^add (.*)$", "{{match.1}} it is").when(json={"op": "ping"}, reply={"op": "pong"})
+            >>> traffic = mock.simulate([(0, "add tea"), (1, {"op": "ping", "n": 1})])
+            >>> traffic.select(direction="out", opcode="text").df["text"].tolist()
+            ['tea it is', '{"op":"pong"}']
         """
         given = {key: value for key, value in locals().items() if key != "self"}
         arguments = {key: given[key] for key in ("pattern", "json", "exact")} | given
@@ -401,6 +452,11 @@ class Mock(NetworkWords["Mock"]):
         Raises:
             OptionError: It cannot be sent.
             TemplateError: It is no template.
+
+        Example:
+            >>> mock = Mock().when("^HELP$", "HELP, QUIT").otherwise("what?")
+            >>> mock.simulate([(0, "HALP")]).select(direction="out", opcode="text").df["text"].tolist()
+            ['what?']
         """
         return replace(self, _otherwise=Word("otherwise", {"reply": reply}, otherwise(reply)))
 
@@ -414,6 +470,12 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: It is no path or no Mock. That two mocks are on one path is said when it is served.
+
+        Example:
+            >>> mock = Mock().route("/prices/{symbol}", Mock().when("^now$", "{{path.symbol}}: 7"))
+            >>> traffic = mock.simulate([(0, "now")], path="/prices/AAPL")
+            >>> traffic.select(direction="out", opcode="text").df["text"].tolist()
+            ['AAPL: 7']
         """
         PathPattern.parse(path, "route()")
         if not isinstance(mock, Mock):
@@ -434,6 +496,12 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: `value` is no whole number.
+
+        Example:
+            >>> dice = Mock().seed(7).when("^roll$", "{{randInt 1 6}}")
+            >>> said = [dice.simulate([(0, "roll"), (1, "roll")]).df["text"].tolist() for _ in range(2)]
+            >>> said[0] == said[1]
+            True
         """
         if isinstance(value, bool) or not hasattr(value, "__index__"):
             raise OptionError("seed()", value, "is no whole number")
@@ -447,6 +515,11 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: It is no time.
+
+        Example:
+            >>> mock = Mock().clock("2024-01-15T10:30:00Z").replay([{"ts": 1500, "text": "{{now}}"}])
+            >>> mock.simulate().select(opcode="text").df["text"].tolist()
+            ['2024-01-15T10:30:01.500Z']
         """
         return replace(self, _clock_ns=epoch_ns(start, "clock()"))
 
@@ -459,6 +532,11 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: `on` is neither True nor False.
+
+        Example:
+            >>> mock = Mock().templates(price=lambda: 7).when("^price$", "{{price}} EUR")
+            >>> mock.simulate([(0, "price")]).select(direction="out", opcode="text").df["text"].tolist()
+            ['7 EUR']
         """
         if not isinstance(on, bool):
             raise OptionError("templates()", on, "is neither True nor False")
@@ -484,6 +562,12 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: A bound that is no number greater than 0.
+
+        Example:
+            >>> with Mock().limits(message_bytes=5).serve(port=0) as server, server.client() as client:
+            ...     client.send("too long")
+            ...     client.drain(), int(client.close_code)
+            ([], 1009)
         """
         given = {name: value for name, value in locals().items() if name != "self" and value is not None}
         for name, value in given.items():
@@ -496,6 +580,13 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: `on` is neither True nor False.
+
+        Example:
+            >>> server = Mock().compression().serve(port=0)
+            >>> with server.client() as client:
+            ...     [extension.name for extension in client.connection.protocol.extensions]
+            ['permessage-deflate']
+            >>> server.stop()
         """
         if not isinstance(on, bool):
             raise OptionError("compression()", on, "is neither True nor False")
@@ -516,6 +607,14 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: An argument that is wrong.
+
+        Example:
+            >>> with Mock().echo().record("feed.jsonl").serve(port=0) as server, server.client() as client:
+            ...     client.send("hi")
+            ...     client.recv()
+            'hi'
+            >>> [step.payload.value for step in Script.load("feed.jsonl")]
+            ['hi', 'hi']
         """
         if path is None:
             return replace(self, _record=None)
@@ -542,6 +641,12 @@ class Mock(NetworkWords["Mock"]):
         Raises:
             OptionError: A wrong argument, or a template with a variable that nothing defines.
             BindError: The port cannot be had.
+
+        Example:
+            >>> server = Mock().echo().serve(port=0)
+            >>> server.url.startswith("ws://127.0.0.1:")
+            True
+            >>> server.stop()
         """
         from .server import serve
 
@@ -553,6 +658,15 @@ class Mock(NetworkWords["Mock"]):
         """Run the mock from a coroutine: ``async with mock.serve_async() as server``, or ``await`` it.
 
         Arguments and errors are those of `serve`; the handle's waits are coroutines.
+
+        Example:
+            >>> import asyncio
+            >>> async def talk():
+            ...     async with Mock().echo().serve_async(port=0) as server, await server.client() as client:
+            ...         await client.send("hi")
+            ...         return await client.recv()
+            >>> asyncio.run(talk())
+            'hi'
         """
         from .server import Starting
 
@@ -583,6 +697,11 @@ class Mock(NetworkWords["Mock"]):
         Raises:
             OptionError: A wrong argument, a script that lets no time pass, or a mock that needs an event loop: a
                 handler, an ``async`` function or a stream that is read only once.
+
+        Example:
+            >>> traffic = Mock().echo().latency(300).simulate([(1, "hi")])
+            >>> traffic.select(opcode="text").df[["elapsed", "direction", "text"]].values.tolist()
+            [[1.0, 'in', 'hi'], [1.3, 'out', 'hi']]
         """
         from .simulated import simulate
 
@@ -614,6 +733,14 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: An argument that is wrong; nothing is run then.
+
+        Example:
+            >>> def client(url, server):
+            ...     with server.client() as one:
+            ...         one.send("hi")
+            ...         return one.recv()
+            >>> Mock().sweep(client, latency=[0, 10], progress=False)[["latency", "result"]].values.tolist()
+            [[0, 'hi'], [10, 'hi']]
         """
         from .sweep import sweep
 
@@ -625,7 +752,12 @@ class Mock(NetworkWords["Mock"]):
     # How it shows itself
 
     def words(self) -> list[str]:
-        """Return what was said, ``Mock()`` first."""
+        """Return what was said, ``Mock()`` first.
+
+        Example:
+            >>> Mock().echo().latency("slow").words()
+            ['Mock()', 'echo()', 'latency(300-800 ms)']
+        """
         words = ["Mock()"]
         if self._behaviour is not None:
             made = self._behaviour.made

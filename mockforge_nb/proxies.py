@@ -41,6 +41,15 @@ class WsProxyConfig:
             the first that matches is taken.
         message_transform: What is made of each message, as in `Mock.proxy`.
         passthrough_by_default: Whether connections that no rule takes are relayed to `upstream_url`.
+
+    Example:
+        >>> real = Mock().echo().serve(port=0)
+        >>> config = WsProxyConfig(rules=[("/feed", real.url)])
+        >>> with Mock().proxy(config).serve(port=0, path="/feed") as server, server.client() as client:
+        ...     client.send("hi")
+        ...     client.recv()
+        'hi'
+        >>> real.stop()
     """
 
     upstream_url: str = ""
