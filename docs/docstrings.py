@@ -9,6 +9,7 @@ from typing import Any, Final
 import griffe
 
 _EXAMPLE: Final = re.compile(r"^Example:$", re.MULTILINE)
+_ATTRIBUTES: Final = re.compile(r"^Attributes:\n(?:    .*\n?)+", re.MULTILINE)
 
 
 class Docstrings(griffe.Extension):
@@ -47,6 +48,10 @@ def _inherit(cls: griffe.Class) -> None:
         if isinstance(base, griffe.ExprSubscript):
             name = str(base.slice).strip("'\"")
             said["R"] = griffe.ExprName(name, parent=cls.module)
+    doc = cls.docstring
+    if doc is not None and not _ATTRIBUTES.search(doc.value):
+        described = (_ATTRIBUTES.search(each.docstring.value) for each in cls.mro() if each.docstring is not None)
+        doc.value += "".join(f"\n\n{found[0]}" for found in [*filter(None, described)][:1])
     for name, alias in cls.inherited_members.items():
         target = alias.final_target
         if name.startswith("_") or not isinstance(target, griffe.Function):

@@ -22,8 +22,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 PAGES: Final = {"guide.md": "README.md", "changelog.md": "CHANGELOG.md"}
 """Pages that are files of the repository's top."""
 
-MOVED: Final = {"](docs/images/": "](images/", "](CHANGELOG.md": "](changelog.md"}
-"""Links of these files, and where they lead on the site."""
+MOVED: Final = {"](docs/images/": "](images/", "](CHANGELOG.md": "](changelog.md", "# mockforge_nb\n": "# Guide\n"}
+"""What of these files reads otherwise on the site: where links lead, and the title that the first page has, too."""
 
 SHOWN: Final = ("*.ipynb", "scripts/*.jsonl")
 """What of the notebooks' folder is shown, or linked to."""
@@ -42,9 +42,11 @@ NAMES: Final = {
 """What texts call things, and what the reference does."""
 
 _CODE = re.compile(r"(<a [^>]*>.*?</a>|<h[1-6].*?</h[1-6]>|<pre.*?</pre>)|<code>([\w.]+)(\(\))?</code>", re.DOTALL)
-_WORD = re.compile(r"(<td[^>]*>)<code>(\.(\w+)\([^<]*)</code>")
+_CELL = re.compile(r"<td[^>]*><code>\..*?</td>")
+_WORD = re.compile(r"<code>(\.(\w+)\([^<]*)</code>")
 _HEADING = re.compile(
-    r'(<h\d id="mockforge_nb\.(?:[a-z_]+\.)*([A-Z]\w*)\.\w+" class="doc doc-heading">.*?doc-object-name[^>]*>)',
+    r'(<h\d id="mockforge_nb\.(?:[a-z_]+\.)*([A-Z]\w*|feeds|fields)\.\w+" class="doc doc-heading">'
+    r".*?doc-object-name[^>]*>)",
     re.DOTALL,
 )
 _LOADED = re.compile(
@@ -59,8 +61,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are kept elsewhere."""
     for name, source in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
-        for link, there in MOVED.items():
-            text = text.replace(link, there)
+        for there, here in MOVED.items():
+            text = text.replace(there, here, 1 if there.startswith("#") else -1)
         files.append(File.generated(config, name, content=text))
     folder = ROOT / "notebooks"
     for path in sorted(found for pattern in SHOWN for found in folder.glob(pattern)):
@@ -81,9 +83,10 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     if page.file.src_uri.endswith(".ipynb"):
         # Formulas and diagrams, of which they have none, would be drawn by scripts of other hosts.
         return _LOADED.sub("", html)
-    # A method's heading has its class, which a reader who searches writes, too.
+    # A method's heading has its class, and a function's its module, which a reader who searches writes, too.
     html = _HEADING.sub(r"\1\2.", html)
-    return _CODE.sub(_named, _WORD.sub(_word, html))
+    html = _CELL.sub(lambda cell: _WORD.sub(_word, cell[0]), html)
+    return _CODE.sub(_named, html)
 
 
 def on_post_build(config: MkDocsConfig) -> None:
@@ -101,8 +104,8 @@ def _named(found: re.Match[str]) -> str:
 
 
 def _word(found: re.Match[str]) -> str:
-    cell, text, name = found.groups()
-    return cell + _link(f"mockforge_nb.Mock.{name}", text) if hasattr(mockforge_nb.Mock, name) else found[0]
+    text, name = found.groups()
+    return _link(f"mockforge_nb.Mock.{name}", text) if hasattr(mockforge_nb.Mock, name) else found[0]
 
 
 def _path(name: str) -> str | None:

@@ -180,6 +180,11 @@ def test_signatures_have_types_and_no_private_parameters(site: Site) -> None:
     assert "_behaviour" not in text
 
 
+def test_a_class_has_the_attributes_that_its_base_describes(site: Site) -> None:
+    text = re.sub(r"<[^>]+>", "", site.pages["reference/server.html"].text)
+    assert text.count("Every message, in and out.") == len(("MockServer", "AsyncMockServer"))
+
+
 def test_an_example_is_shown_as_code(site: Site) -> None:
     for name, page in site.pages.items():
         assert "&gt;&gt;&gt;" not in re.sub(r"<pre.*?</pre>", "", page.text, flags=re.DOTALL), name
