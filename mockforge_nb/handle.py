@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import secrets
 import warnings
@@ -30,6 +31,8 @@ from .errors import (
 from .live import Live
 from .network import NetworkWords, conditions_of
 from .registry import Origin
+from .telemetry.collected import Spans
+from .telemetry.measured import Metrics
 from .traffic import Traffic
 from .wire.listener import Listener, Waiter
 from .wire.portal import LoopThread, loop_thread
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .mock import Mock
+    from .telemetry.telemetry import Telemetry
 
 T = TypeVar("T")
 
@@ -56,6 +60,8 @@ class Server(NetworkWords[Live]):
         host, port, path: Where.
         seed: The seed of its random numbers, drawn if the mock has none.
         traffic: Every message, in and out.
+        spans: The spans of its connections and of what else is in their traces, once they have ended; see `Mock.trace`.
+        metrics: Its metrics; see `Mock.metrics`.
         connections: Every connection, open and closed.
     """
 
@@ -100,8 +106,11 @@ class Server(NetworkWords[Live]):
         self._upstreams = [route.plan.behaviour.upstream for route in routes if isinstance(route.plan.behaviour, Relay)]
         log.url = (self._upstreams[0].url if self._upstreams else "") or self.url
         self._recorders: dict[str, Recorder] = {}
+        self.spans, self.metrics = Spans(), Metrics()
+        self._telemetry: Telemetry | None = None
         try:
             self._record(routes)
+            self._observe(mock)
         except (RecordingError, OptionError):
             loop.run(self.listener.stop, 1001)
             raise
@@ -127,6 +136,16 @@ class Server(NetworkWords[Live]):
                 first = header(url, rfc3339(self.listener.log.started_ns), "proxy" if self._upstreams else "mock")
                 self._recorders[path] = Recorder(one, first)
                 self.listener.taps[path] = self._recorders[path].tap
+
+    def _observe(self, mock: Mock) -> None:
+        """Begin to trace and to measure, if the mock says so."""
+        tracing, measuring = (None if word is None else word.made for word in (mock._trace, mock._metrics))
+        if tracing is None and measuring is None:
+            return
+        from .telemetry.telemetry import Telemetry
+
+        made = Telemetry(self.listener, self.host, self.port, tracing, measuring, mock._seed)
+        self._telemetry, self.spans, self.metrics = made, made.spans, made.metrics
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """Run a function on the loop's thread, from whichever thread this is."""
@@ -232,7 +251,8 @@ class Server(NetworkWords[Live]):
     def update(self, mock: Mock, *, running: Literal["end", "finish"] = "end") -> None:
         """Let another mock take over, on the connections that are open and on new ones; their state is kept.
 
-        Rules, latency and limits of messages are the new ones at once. The log, seed, clock and port stay. A
+        Rules, latency and limits of messages are the new ones at once. The log, seed, clock, port, and what traces
+        and measures stay. A
         connection whose path the new mock does not serve is closed with 1001.
 
         Args:
@@ -241,17 +261,22 @@ class Server(NetworkWords[Live]):
                 ``"finish"``: they go on to their end, and the new behaviour begins then.
 
         Raises:
-            OptionError: It is no Mock, or `running` is none of these.
+            OptionError: It is no Mock, `running` is none of these, or it is to be traced or measured, and in another
+                way than the one that is served.
         """
         if not isinstance(mock, type(self.mock)):
             raise OptionError("update()", mock, f"is a {type(mock).__name__}, not a mockforge_nb.Mock")
         if running not in RUNNING:
             raise OptionError("update(running=)", running, valid=RUNNING)
+        for word, mine in ((mock._trace, self.mock._trace), (mock._metrics, self.mock._metrics)):
+            if word is not None and word != mine:
+                raise OptionError("update()", word, "is said when a mock is served", "serve() the new mock")
         self._must_run()
         routes = Routes(mock._plans(self._root), self.state)
         self._record(routes)
         self._routes = routes
         self.call(self.listener.update, self._under(), running)
+        mock = dataclasses.replace(mock, _trace=self.mock._trace, _metrics=self.mock._metrics)
         self.mock, self.path = mock, self._routes.first.path.text
 
     # The network
@@ -333,6 +358,8 @@ class Server(NetworkWords[Live]):
         self._loop.run(self.listener.stop, code)
         for recorder in self._recorders.values():
             recorder.close()
+        if self._telemetry is not None:
+            self._telemetry.close()
 
     def _leave(self, error: BaseException | None) -> None:
         """End a `with` block: stop, and raise what went wrong unless the body already raised."""

@@ -27,9 +27,13 @@ from .replays import Played, check_then, played
 from .rules import Scope, otherwise, rule
 from .sources import Template
 from .streams import stream
+from .telemetry.options import measuring, tracing
 from .words import Word
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
     from .augmentation import ReplayAugmentationConfig, WebSocketAiConfig
     from .connections import Connection, Request
     from .core.message import Message
@@ -62,6 +66,8 @@ class Mock(NetworkWords["Mock"]):
     _names: Mapping[str, Any] = field(default_factory=dict)
     _limits: Mapping[str, float] = field(default_factory=dict)
     _record: Word | None = None
+    _trace: Word | None = None
+    _metrics: Word | None = None
     _compression: bool = False
 
     __hash__ = None  # type: ignore[assignment]  # it may hold tables
@@ -525,6 +531,62 @@ class Mock(NetworkWords["Mock"]):
         made = Recording(os.fspath(path), paths(redact, "record(redact=)"))
         return replace(self, _record=Word("record", {"path": os.fspath(path), "redact": [*redact]}, made))
 
+    def trace(
+        self,
+        tracer_provider: TracerProvider | None = None,
+        *,
+        sample: float = 1.0,
+        bursts: bool = False,
+        otlp: str | bool | None = None,
+    ) -> Mock:
+        """Trace it with OpenTelemetry: a span a connection, from its handshake to its end, and under it one a message.
+
+        A handshake that says where it comes from (``traceparent``, W3C Trace Context) has its spans under the
+        client's; a proxy tells its upstream in the same way. Faults, waits and branches are events of the
+        connection's span, errors of the author's too; what handlers and functions of the author's trace themselves
+        hangs under it. `server.spans` has the spans as a DataFrame and as a waterfall, `trace_id` joins them to the
+        traffic. Their names and attributes are listed in `mockforge_nb.telemetry.names`.
+
+        Args:
+            tracer_provider: OpenTelemetry's; the global one unless given or, where nobody set that, one of the
+                server's own, whose ids are the same on each run under a seed.
+            sample: Which share of the messages has spans, evenly: each tenth for 0.1; 0: only connections have.
+            bursts: Whether messages have spans that come or leave together, more than eight in one read or write;
+                otherwise they are one event of the connection's.
+            otlp: Where the spans are exported to (OTLP over HTTP): ``"http://localhost:4318"``, or True for what
+                ``OTEL_EXPORTER_OTLP_ENDPOINT`` says.
+
+        Raises:
+            OptionError: An argument that is wrong, or the package for OTLP is not installed.
+        """
+        made = tracing(tracer_provider, sample, bursts, otlp)
+        arguments = {"tracer_provider": tracer_provider, "sample": sample, "bursts": bursts, "otlp": otlp}
+        return replace(self, _trace=Word("trace", arguments, made))
+
+    def metrics(
+        self,
+        meter_provider: MeterProvider | None = None,
+        *,
+        prometheus: bool | str = False,
+        otlp: str | bool | None = None,
+    ) -> Mock:
+        """Measure it with OpenTelemetry: connections, messages and bytes, sizes, delays, faults, errors, lateness.
+
+        They are added up from the traffic when somebody collects them, so that no message waits for it; of more than
+        10,000 messages between two times the histograms get as many of them, evenly. `server.metrics.df` shows them.
+
+        Args:
+            meter_provider: OpenTelemetry's; the global one unless given, if somebody set that.
+            prometheus: Whether Prometheus can read them, at ``/metrics`` on the server's own port, or at which path.
+            otlp: As in `trace`; once a minute, or as ``OTEL_METRIC_EXPORT_INTERVAL`` says, and at the end.
+
+        Raises:
+            OptionError: An argument that is wrong, or a package for it is not installed.
+        """
+        made = measuring(meter_provider, prometheus, otlp)
+        arguments = {"meter_provider": meter_provider, "prometheus": prometheus, "otlp": otlp}
+        return replace(self, _metrics=Word("metrics", arguments, made))
+
     # Run it
 
     def serve(
@@ -640,8 +702,7 @@ class Mock(NetworkWords["Mock"]):
             words.append(f"clock({(EPOCH + timedelta(microseconds=self._clock_ns // 1000)).isoformat()!r})")
         if self._names or not self._expand:
             words.append(f"templates({', '.join([*([] if self._expand else ['False']), *self._names])})")
-        if self._record is not None:
-            words.append(repr(self._record))
+        words += [repr(word) for word in (self._record, self._trace, self._metrics) if word is not None]
         if self._compression:
             words.append("compression()")
         if self._limits:

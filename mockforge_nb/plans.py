@@ -39,6 +39,10 @@ def _plans(mock: Mock, root: PathPattern, prefix: str) -> Iterator[tuple[PathPat
     if says or not mock._routes:
         yield root, _plan(mock, root)
     for path, routed in mock._routes:
+        for word in (routed._trace, routed._metrics):
+            if word is not None:
+                problem = f"is of the whole server, and this mock is one path of it ({path})"
+                raise OptionError(f"{word.call}()", word, problem, "say it of the mock that is served")
         for name in OF_THE_SERVER:
             if name in routed._limits:
                 value = routed._limits[name]

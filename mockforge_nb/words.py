@@ -19,7 +19,7 @@ SHOWN = 40
 DEFAULTS: tuple[tuple[str, object], ...] = (
     ("scope", "connection"), ("then", "hold"), ("prefix", ""), ("direction", "out"), ("probability", 1.0), ("burst", 0),
     ("body", ""), ("headers", {}), ("redact", []), ("redact", ()), ("timeout", 10), ("record_mode", "all"),
-    ("match", "equal"), ("ignore", ()), ("rebase", ()), ("speed", 1.0),
+    ("match", "equal"), ("ignore", ()), ("rebase", ()), ("speed", 1.0), ("sample", 1.0),
 )  # fmt: skip
 UNNAMED = (
     "pattern", "reply", "function", "source", "value", "name", "status", "delays", "phases", "path", "upstream",
@@ -55,6 +55,9 @@ class Word:
             said = without_secrets(said)
         elif self.call == "narrate":
             said = told(said)
+        elif self.call in ("trace", "metrics"):
+            # A provider's own repr has an address.
+            said = {name: type(value) if name.endswith("provider") else value for name, value in said.items()}
         texts = []
         for name, value in said.items():
             if value is False or (name, value) in DEFAULTS:
@@ -82,7 +85,15 @@ def _said_again(call: str, arguments: dict[str, Any]) -> Word:
     mock: Mock = getattr(Mock(), call)(**arguments)
     return next(
         word
-        for word in (mock._behaviour, mock._otherwise, *mock._rules, *mock._network, mock._record)
+        for word in (
+            mock._behaviour,
+            mock._otherwise,
+            *mock._rules,
+            *mock._network,
+            mock._record,
+            mock._trace,
+            mock._metrics,
+        )
         if word is not None
     )
 

@@ -89,6 +89,7 @@ class Session:
         who: The connection.
         shared: What it has in common with the plan's other connections.
         connection: What functions of the author's are given for the connection; None: there is none.
+        noting: Whether it notes what no message shows: waits, branches, and what is late.
 
     Attributes:
         plan, who: As given.
@@ -103,14 +104,20 @@ class Session:
     )  # fmt: skip  # ten thousand of them may be open
 
     def __init__(
-        self, plan: Plan, who: Identity, shared: Shared | None = None, connection: Connected | None = None
+        self,
+        plan: Plan,
+        who: Identity,
+        shared: Shared | None = None,
+        connection: Connected | None = None,
+        *,
+        noting: bool = False,
     ) -> None:
         self.who = who
         self._connection = connection
         self._shared = shared or Shared()
         self._outbox = Outbox()
         self.speech = Speech(plan, who, self._shared)
-        self._stage = Stage(self._outbox, self.speech)
+        self._stage = Stage(self._outbox, self.speech, noting=noting)
         self._answers = Answers(self._outbox, self.speech, connection)
         self._answers.configure(plan, self._shared)
         self._player: Player | None = None  # the replay's
