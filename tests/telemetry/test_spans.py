@@ -67,7 +67,6 @@ def test_a_connection_and_its_messages() -> None:
             "websocket.close.code": 1000,
             "websocket.messages.in": 2,
             "websocket.messages.out": 2,
-            "websocket.bytes.in": 8,
         }
         assert (messages["parent_id"] == mine["span_id"]).all()
         assert pd.isna(mine["parent_id"])
