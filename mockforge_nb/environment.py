@@ -160,7 +160,7 @@ def _replaying(mock: Mock, file: str, expand: bool) -> Mock:
         raise ScriptFileNotFoundError(file, f"{error.problems[0].text}; {way}") from None
     except ScriptError as error:
         error.add_note(f"the file is named by {REPLAY_FILE}")
-        if not expand:
+        if not expand and any("template" in each.text for each in error.problems):
             error.add_note('templates are checked though they are not expanded; "template": false in a line says none')
         raise
 
@@ -175,6 +175,6 @@ def _warn_of_mistyped(environ: Mapping[str, str]) -> None:
             like = closest(name.removeprefix(_OURS), [each.removeprefix(_OURS) for each in KNOWN])
             meant = None if like is None else next(each for each in KNOWN if each.removeprefix(_OURS) == like)
         else:
-            meant = closest(name, (EXPAND, REPLAY_FILE), cutoff=0.85)
+            meant = closest(name, (EXPAND, REPLAY_FILE), cutoff=0.8)
         if meant is not None:
             warnings.warn(f"the environment variable {name} is not read; did you mean {meant}?", stacklevel=4)
