@@ -236,7 +236,7 @@ def test_braces_that_are_no_token_stay() -> None:
 
 def test_basic_server(free_port: int) -> None:
     app = router()
-    with app.serve(host="0.0.0.0", port=free_port) as server:
+    with app.serve(host="127.0.0.1", port=free_port) as server:
         assert said(server, "hello") == ["hello"]
 
 
@@ -257,7 +257,7 @@ def test_server_with_latency_simulation(free_port: int) -> None:
 def test_proxy_server(free_port: int, upstream: MockServer) -> None:
     proxy_config = WsProxyConfig(upstream_url=upstream.url, should_proxy=True, message_transform=None)
     app = router_with_proxy(WsProxyHandler(proxy_config))
-    with app.serve(host="0.0.0.0", port=free_port) as server:
+    with app.serve(host="127.0.0.1", port=free_port) as server:
         assert said(server, "a", "b") == ["upstream: a", "upstream: b"]
         assert server.traffic.df["relay"].eq("forwarded").any()
 
@@ -273,7 +273,7 @@ def test_replay_mode(no_environment: pytest.MonkeyPatch, tmp_path: Path, ws_mock
         client.send("not yet")
         client.send("CLIENT_READY")
         hello, session = client.recv().split()
-        assert (hello, uuid.UUID(session).version) == ("HELLO", 4)
+        assert (hello, uuid.UUID(str(session)).version) == ("HELLO", 4)
         welcome = json.loads(client.recv())
         assert welcome["type"] == "welcome"
         assert uuid.UUID(welcome["sessionId"]).version == 4
