@@ -153,8 +153,6 @@ def described(mock: Mock, environ: Mapping[str, str], *, relays: bool) -> Mock:
 def _replaying(mock: Mock, file: str, expand: bool) -> Mock:
     try:
         return mock.replay(file)
-    except OptionError as error:
-        raise OptionError(REPLAY_FILE, file, error.problem, error.valid) from None
     except ScriptFileNotFoundError as error:
         way = f"{REPLAY_FILE} names it: give it an absolute path, or unset it"
         raise ScriptFileNotFoundError(file, f"{error.problems[0].text}; {way}") from None
