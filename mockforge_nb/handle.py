@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from . import registry
+from . import environment, registry
 from .connections import Connection, Connections, check_room, pushed
 from .core.closecodes import check_close
 from .core.log import Log
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEFAULT_PORT = 3001
-DEFAULT_HOST = "127.0.0.1"
 RUNNING = ("end", "finish")
 
 
@@ -444,18 +442,19 @@ def start(
     """Start a server of the mock, and return its handle; arguments and errors are those of `Mock.serve`."""
     root = PathPattern.parse(path, "serve(path=)")
     routes = Routes(mock._plans(root))
-    wanted_host = (os.environ.get("MOCKFORGE_WS_HOST") or DEFAULT_HOST) if host is None else host
+    environ = environment.of_process(mock._environ)
+    wanted_host = environment.host(environ) if host is None else host
     if not isinstance(wanted_host, str):
         raise OptionError("serve(host=)", host, "is not a text such as '127.0.0.1'")
-    wanted = _port(port)
+    wanted = environment.port(environ) if port is None else environment.checked_port(port, "serve(port=)")
     loop = loop_thread()
     with registry.lock:
         registry.free(wanted_host, wanted, started, replace=replace)
         try:
             server = kind(mock, routes, root, wanted_host, wanted, started, loop)
         except BindError as error:
-            given = {"MOCKFORGE_WS_HOST": host, "MOCKFORGE_WS_PORT": port}
-            named = [name for name, said in given.items() if said is None and os.environ.get(name)]
+            given = {environment.HOST: host, environment.PORT: port}
+            named = [name for name, said in given.items() if said is None and environ.get(name)]
             if not named:
                 raise
             problem = f"{error.problem} (from {' and '.join(named)})"
@@ -492,17 +491,6 @@ def rules_frame(routes: Routes) -> pd.DataFrame:
         for index, rule in enumerate(route.plan.rules.all)
     ]
     return pd.DataFrame(rows, columns=["path", "rule", "name", "pattern", "took"])
-
-
-def _port(port: object) -> int:
-    where, value = "serve(port=)", port
-    if port is None:
-        where, value = "MOCKFORGE_WS_PORT", os.environ.get("MOCKFORGE_WS_PORT", DEFAULT_PORT)
-        if isinstance(value, str) and value.strip().isdecimal():
-            value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65_535:
-        raise OptionError(where, value, "is no port", "valid: 1 to 65535, or 0 for any free port")
-    return value
 
 
 def _line(error: Exception) -> str:

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from . import environment
 from .cassettes import Mode, proxied
 from .core.compare import paths
 from .core.plan import Echo, Handle, Plan, Recording, Silent
 from .core.routes import PathPattern
 from .core.rules import Call
 from .core.units import EPOCH, epoch_ns, number
+from .environment import DEFAULT_PATH
 from .errors import OptionError
 from .narratives import narrated
 from .network import NetworkWords, same_place
@@ -69,8 +71,37 @@ class Mock(NetworkWords["Mock"]):
     _trace: Word | None = None
     _metrics: Word | None = None
     _compression: bool = False
+    _environ: Mapping[str, str] | None = None  # what from_env() was given; None: the process's own
 
     __hash__ = None  # type: ignore[assignment]  # it may hold tables
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Mock:
+        """Return what MockForge's environment variables describe; with none of them it echoes.
+
+        ``MOCKFORGE_WS_REPLAY_FILE`` is a file that is replayed, ``MOCKFORGE_WS_PROXY_UPSTREAM_URL`` a server that is
+        relayed to. ``MOCKFORGE_RESPONSE_TEMPLATE_EXPAND`` expands templates if it is ``1`` or ``true``; unlike those
+        of ``Mock()`` they are sent as they stand otherwise. ``MOCKFORGE_WS_HOST`` and ``MOCKFORGE_WS_PORT`` are what
+        `serve` takes where it is told nothing else. An empty variable is one that is not set, but for the port.
+
+        Args:
+            environ: The variables, in place of the process's own; `serve` reads its host and port here, too.
+
+        Raises:
+            OptionError: A variable cannot be used, or two of them say what the mock does.
+            ScriptError: The replay file cannot be played; a missing one is a FileNotFoundError, too.
+
+        Warns:
+            UserWarning: A variable is called much like one of these: it is not read.
+
+        Example:
+            >>> Mock.from_env({"MOCKFORGE_RESPONSE_TEMPLATE_EXPAND": "1"})
+            Mock.from_env({'MOCKFORGE_RESPONSE_TEMPLATE_EXPAND': '1'})
+        """
+        given = environment.of_process(environ)
+        environment.port(given)  # a wrong one is told here, on the line that reads it
+        where = None if environ is None else environment.kept(given)
+        return environment.described(cls(_environ=where), given, relays=True)
 
     # What a connection does: one of these
 
@@ -590,7 +621,7 @@ class Mock(NetworkWords["Mock"]):
     # Run it
 
     def serve(
-        self, *, host: str | None = None, port: int | None = None, path: str = "/ws", replace: bool = False
+        self, *, host: str | None = None, port: int | None = None, path: str = DEFAULT_PATH, replace: bool = False
     ) -> MockServer:
         """Run the mock on a background thread; it listens when this returns.
 
@@ -610,7 +641,7 @@ class Mock(NetworkWords["Mock"]):
         return serve(self, host=host, port=port, path=path, replace=replace)
 
     def serve_async(
-        self, *, host: str | None = None, port: int | None = None, path: str = "/ws", replace: bool = False
+        self, *, host: str | None = None, port: int | None = None, path: str = DEFAULT_PATH, replace: bool = False
     ) -> Starting:
         """Run the mock from a coroutine: ``async with mock.serve_async() as server``, or ``await`` it.
 
@@ -626,7 +657,7 @@ class Mock(NetworkWords["Mock"]):
         *,
         until: float | str | timedelta = "10min",
         connections: int = 1,
-        path: str = "/ws",
+        path: str = DEFAULT_PATH,
         check: bool = True,
     ) -> Traffic:
         """Play the mock without sockets in virtual time: at once, and the same on every run.
@@ -687,8 +718,8 @@ class Mock(NetworkWords["Mock"]):
     # How it shows itself
 
     def words(self) -> list[str]:
-        """Return what was said, ``Mock()`` first."""
-        words = ["Mock()"]
+        """Return what was said, ``Mock()`` or ``Mock.from_env(…)`` first."""
+        words = ["Mock()" if self._environ is None else f"Mock.from_env({dict(self._environ)!r})"]
         if self._behaviour is not None:
             made = self._behaviour.made
             replayed = isinstance(made, Played)
