@@ -42,8 +42,19 @@ class MockForgeError(Exception):
 
 def nearest(word: object, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the known word most like `word`, or an empty text."""
-    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = closest(word, known)
+    return "" if close is None else f"; did you mean {close!r}?"
+
+
+def closest(word: object, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known word most like `word`; None: none is as like it as `cutoff` (from 0, anything, to 1)."""
+    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=cutoff)
+    return close[0] if close else None
+
+
+def joined(text: str, more: str) -> str:
+    """Return a text and what follows it, without a second mark after one that ends with a question."""
+    return f"{text}{'' if text.endswith('?') else ';'} {more}" if more else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +118,7 @@ class OptionError(MockForgeError, ValueError):
         text = f"{where}: {shown if len(shown) < 200 else shown[:197] + '...'}"
         text += f" {problem}" if problem else " is not one of the valid values"
         if isinstance(valid, str):
-            text += f"; {valid}" if valid else ""
+            text = joined(text, valid)
         elif valid:
             text += nearest(value, valid) + f" (valid: {', '.join(map(repr, valid))})"
         super().__init__(text)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import secrets
 import warnings
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from . import registry
+from . import environment, registry
 from .connections import Connection, Connections, check_room, pushed
 from .core.closecodes import check_close
 from .core.log import Log
@@ -30,6 +31,8 @@ from .errors import (
 from .live import Live
 from .network import NetworkWords, conditions_of
 from .registry import Origin
+from .telemetry.collected import Spans
+from .telemetry.measured import Metrics
 from .traffic import Traffic
 from .wire.listener import Listener, Waiter
 from .wire.portal import LoopThread, loop_thread
@@ -40,11 +43,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .mock import Mock
+    from .telemetry.telemetry import Telemetry
 
 T = TypeVar("T")
 
-DEFAULT_PORT = 3001
-DEFAULT_HOST = "127.0.0.1"
 RUNNING = ("end", "finish")
 
 
@@ -56,6 +58,8 @@ class Server(NetworkWords[Live]):
         host, port, path: Where.
         seed: The seed of its random numbers, drawn if the mock has none.
         traffic: Every message, in and out.
+        spans: The spans of its connections and of what else is in their traces, once they have ended; see `Mock.trace`.
+        metrics: Its metrics; see `Mock.metrics`.
         connections: Every connection, open and closed.
     """
 
@@ -100,8 +104,11 @@ class Server(NetworkWords[Live]):
         self._upstreams = [route.plan.behaviour.upstream for route in routes if isinstance(route.plan.behaviour, Relay)]
         log.url = (self._upstreams[0].url if self._upstreams else "") or self.url
         self._recorders: dict[str, Recorder] = {}
+        self.spans, self.metrics = Spans(), Metrics()
+        self._telemetry: Telemetry | None = None
         try:
             self._record(routes)
+            self._observe(mock)
         except (RecordingError, OptionError):
             loop.run(self.listener.stop, 1001)
             raise
@@ -127,6 +134,16 @@ class Server(NetworkWords[Live]):
                 first = header(url, rfc3339(self.listener.log.started_ns), "proxy" if self._upstreams else "mock")
                 self._recorders[path] = Recorder(one, first)
                 self.listener.taps[path] = self._recorders[path].tap
+
+    def _observe(self, mock: Mock) -> None:
+        """Begin to trace and to measure, if the mock says so."""
+        tracing, measuring = (None if word is None else word.made for word in (mock._trace, mock._metrics))
+        if tracing is None and measuring is None:
+            return
+        from .telemetry.telemetry import Telemetry
+
+        made = Telemetry(self.listener, self.host, self.port, tracing, measuring, mock._seed)
+        self._telemetry, self.spans, self.metrics = made, made.spans, made.metrics
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """Run a function on the loop's thread, from whichever thread this is."""
@@ -311,7 +328,8 @@ class Server(NetworkWords[Live]):
     def update(self, mock: Mock, *, running: Literal["end", "finish"] = "end") -> None:
         """Let another mock take over, on the connections that are open and on new ones; their state is kept.
 
-        Rules, latency and limits of messages are the new ones at once. The log, seed, clock and port stay. A
+        Rules, latency and limits of messages are the new ones at once. The log, seed, clock, port, and what traces
+        and measures stay. A
         connection whose path the new mock does not serve is closed with 1001.
 
         Args:
@@ -320,7 +338,8 @@ class Server(NetworkWords[Live]):
                 ``"finish"``: they go on to their end, and the new behaviour begins then.
 
         Raises:
-            OptionError: It is no Mock, or `running` is none of these.
+            OptionError: It is no Mock, `running` is none of these, or it is to be traced or measured, and in another
+                way than the one that is served.
 
         Example:
             >>> with Mock().echo().serve(port=0) as server, server.client() as client:
@@ -333,11 +352,15 @@ class Server(NetworkWords[Live]):
             raise OptionError("update()", mock, f"is a {type(mock).__name__}, not a mockforge_nb.Mock")
         if running not in RUNNING:
             raise OptionError("update(running=)", running, valid=RUNNING)
+        for word, mine in ((mock._trace, self.mock._trace), (mock._metrics, self.mock._metrics)):
+            if word is not None and word != mine:
+                raise OptionError("update()", word, "is said when a mock is served", "serve() the new mock")
         self._must_run()
         routes = Routes(mock._plans(self._root), self.state)
         self._record(routes)
         self._routes = routes
         self.call(self.listener.update, self._under(), running)
+        mock = dataclasses.replace(mock, _trace=self.mock._trace, _metrics=self.mock._metrics)
         self.mock, self.path = mock, self._routes.first.path.text
 
     # The network
@@ -447,6 +470,8 @@ class Server(NetworkWords[Live]):
         self._loop.run(self.listener.stop, code)
         for recorder in self._recorders.values():
             recorder.close()
+        if self._telemetry is not None:
+            self._telemetry.close()
 
     def _leave(self, error: BaseException | None) -> None:
         """End a `with` block: stop, and raise what went wrong unless the body already raised."""
@@ -531,18 +556,19 @@ def start(
     """Start a server of the mock, and return its handle; arguments and errors are those of `Mock.serve`."""
     root = PathPattern.parse(path, "serve(path=)")
     routes = Routes(mock._plans(root))
-    wanted_host = (os.environ.get("MOCKFORGE_WS_HOST") or DEFAULT_HOST) if host is None else host
+    environ = environment.of_process(mock._environ)
+    wanted_host = environment.host(environ) if host is None else host
     if not isinstance(wanted_host, str):
         raise OptionError("serve(host=)", host, "is not a text such as '127.0.0.1'")
-    wanted = _port(port)
+    wanted = environment.port(environ) if port is None else environment.checked_port(port, "serve(port=)")
     loop = loop_thread()
     with registry.lock:
         registry.free(wanted_host, wanted, started, replace=replace)
         try:
             server = kind(mock, routes, root, wanted_host, wanted, started, loop)
         except BindError as error:
-            given = {"MOCKFORGE_WS_HOST": host, "MOCKFORGE_WS_PORT": port}
-            named = [name for name, said in given.items() if said is None and os.environ.get(name)]
+            given = {environment.HOST: host, environment.PORT: port}
+            named = [name for name, said in given.items() if said is None and environ.get(name)]
             if not named:
                 raise
             problem = f"{error.problem} (from {' and '.join(named)})"
@@ -579,17 +605,6 @@ def rules_frame(routes: Routes) -> pd.DataFrame:
         for index, rule in enumerate(route.plan.rules.all)
     ]
     return pd.DataFrame(rows, columns=["path", "rule", "name", "pattern", "took"])
-
-
-def _port(port: object) -> int:
-    where, value = "serve(port=)", port
-    if port is None:
-        where, value = "MOCKFORGE_WS_PORT", os.environ.get("MOCKFORGE_WS_PORT", DEFAULT_PORT)
-        if isinstance(value, str) and value.strip().isdecimal():
-            value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65_535:
-        raise OptionError(where, value, "is no port", "valid: 1 to 65535, or 0 for any free port")
-    return value
 
 
 def _line(error: Exception) -> str:

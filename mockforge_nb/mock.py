@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from . import environment
 from .cassettes import Mode, proxied
 from .core.compare import paths
 from .core.plan import Echo, Handle, Plan, Recording, Silent
 from .core.routes import PathPattern
 from .core.rules import Call
 from .core.units import EPOCH, epoch_ns, number
+from .environment import DEFAULT_PATH
 from .errors import OptionError
 from .narratives import narrated
 from .network import NetworkWords, same_place
@@ -27,9 +29,13 @@ from .replays import Played, check_then, played
 from .rules import Scope, otherwise, rule
 from .sources import Template
 from .streams import stream
+from .telemetry.options import measuring, tracing
 from .words import Word
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
     from .augmentation import ReplayAugmentationConfig, WebSocketAiConfig
     from .connections import Connection, Request
     from .core.message import Message
@@ -62,9 +68,40 @@ class Mock(NetworkWords["Mock"]):
     _names: Mapping[str, Any] = field(default_factory=dict)
     _limits: Mapping[str, float] = field(default_factory=dict)
     _record: Word | None = None
+    _trace: Word | None = None
+    _metrics: Word | None = None
     _compression: bool = False
+    _environ: Mapping[str, str] | None = None  # what from_env() was given; None: the process's own
 
     __hash__ = None  # type: ignore[assignment]  # it may hold tables
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Mock:
+        """Return what MockForge's environment variables describe; with none of them it echoes.
+
+        ``MOCKFORGE_WS_REPLAY_FILE`` is a file that is replayed, ``MOCKFORGE_WS_PROXY_UPSTREAM_URL`` a server that is
+        relayed to. ``MOCKFORGE_RESPONSE_TEMPLATE_EXPAND`` expands templates if it is ``1`` or ``true``; unlike those
+        of ``Mock()`` they are sent as they stand otherwise. ``MOCKFORGE_WS_HOST`` and ``MOCKFORGE_WS_PORT`` are what
+        `serve` takes where it is told nothing else. An empty variable is one that is not set, but for the port.
+
+        Args:
+            environ: The variables, in place of the process's own; `serve` reads its host and port here, too.
+
+        Raises:
+            OptionError: A variable cannot be used, or two of them say what the mock does.
+            ScriptError: The replay file cannot be played; a missing one is a FileNotFoundError, too.
+
+        Warns:
+            UserWarning: A variable is called much like one of these: it is not read.
+
+        Example:
+            >>> Mock.from_env({"MOCKFORGE_RESPONSE_TEMPLATE_EXPAND": "1"})
+            Mock.from_env({'MOCKFORGE_RESPONSE_TEMPLATE_EXPAND': '1'})
+        """
+        given = environment.of_process(environ)
+        environment.port(given)  # a wrong one is told here, on the line that reads it
+        where = None if environ is None else environment.kept(given)
+        return environment.described(cls(_environ=where), given, relays=True)
 
     # What a connection does: one of these
 
@@ -624,10 +661,66 @@ class Mock(NetworkWords["Mock"]):
         made = Recording(os.fspath(path), paths(redact, "record(redact=)"))
         return replace(self, _record=Word("record", {"path": os.fspath(path), "redact": [*redact]}, made))
 
+    def trace(
+        self,
+        tracer_provider: TracerProvider | None = None,
+        *,
+        sample: float = 1.0,
+        bursts: bool = False,
+        otlp: str | bool | None = None,
+    ) -> Mock:
+        """Trace it with OpenTelemetry: a span a connection, from its handshake to its end, and under it one a message.
+
+        A handshake that says where it comes from (``traceparent``, W3C Trace Context) has its spans under the
+        client's; a proxy tells its upstream in the same way. Faults, waits and branches are events of the
+        connection's span, errors of the author's too; what handlers and functions of the author's trace themselves
+        hangs under it. `server.spans` has the spans as a DataFrame and as a waterfall, `trace_id` joins them to the
+        traffic. Their names and attributes are listed in `mockforge_nb.telemetry.names`.
+
+        Args:
+            tracer_provider: OpenTelemetry's; the global one unless given or, where nobody set that, one of the
+                server's own, whose ids are the same on each run under a seed.
+            sample: Which share of the messages has spans, evenly: each tenth for 0.1; 0: only connections have.
+            bursts: Whether messages have spans that come or leave together, more than eight in one read or write;
+                otherwise they are one event of the connection's.
+            otlp: Where the spans are exported to (OTLP over HTTP): ``"http://localhost:4318"``, or True for what
+                ``OTEL_EXPORTER_OTLP_ENDPOINT`` says.
+
+        Raises:
+            OptionError: An argument that is wrong, or the package for OTLP is not installed.
+        """
+        made = tracing(tracer_provider, sample, bursts, otlp)
+        arguments = {"tracer_provider": tracer_provider, "sample": sample, "bursts": bursts, "otlp": otlp}
+        return replace(self, _trace=Word("trace", arguments, made))
+
+    def metrics(
+        self,
+        meter_provider: MeterProvider | None = None,
+        *,
+        prometheus: bool | str = False,
+        otlp: str | bool | None = None,
+    ) -> Mock:
+        """Measure it with OpenTelemetry: connections, messages and bytes, sizes, delays, faults, errors, lateness.
+
+        They are added up from the traffic when somebody collects them, so that no message waits for it; of more than
+        10,000 messages between two times the histograms get as many of them, evenly. `server.metrics.df` shows them.
+
+        Args:
+            meter_provider: OpenTelemetry's; the global one unless given, if somebody set that.
+            prometheus: Whether Prometheus can read them, at ``/metrics`` on the server's own port, or at which path.
+            otlp: As in `trace`; once a minute, or as ``OTEL_METRIC_EXPORT_INTERVAL`` says, and at the end.
+
+        Raises:
+            OptionError: An argument that is wrong, or a package for it is not installed.
+        """
+        made = measuring(meter_provider, prometheus, otlp)
+        arguments = {"meter_provider": meter_provider, "prometheus": prometheus, "otlp": otlp}
+        return replace(self, _metrics=Word("metrics", arguments, made))
+
     # Run it
 
     def serve(
-        self, *, host: str | None = None, port: int | None = None, path: str = "/ws", replace: bool = False
+        self, *, host: str | None = None, port: int | None = None, path: str = DEFAULT_PATH, replace: bool = False
     ) -> MockServer:
         """Run the mock on a background thread; it listens when this returns.
 
@@ -653,7 +746,7 @@ class Mock(NetworkWords["Mock"]):
         return serve(self, host=host, port=port, path=path, replace=replace)
 
     def serve_async(
-        self, *, host: str | None = None, port: int | None = None, path: str = "/ws", replace: bool = False
+        self, *, host: str | None = None, port: int | None = None, path: str = DEFAULT_PATH, replace: bool = False
     ) -> Starting:
         """Run the mock from a coroutine: ``async with mock.serve_async() as server``, or ``await`` it.
 
@@ -678,7 +771,7 @@ class Mock(NetworkWords["Mock"]):
         *,
         until: float | str | timedelta = "10min",
         connections: int = 1,
-        path: str = "/ws",
+        path: str = DEFAULT_PATH,
         check: bool = True,
     ) -> Traffic:
         """Play the mock without sockets in virtual time: at once, and the same on every run.
@@ -752,13 +845,13 @@ class Mock(NetworkWords["Mock"]):
     # How it shows itself
 
     def words(self) -> list[str]:
-        """Return what was said, ``Mock()`` first.
+        """Return what was said, ``Mock()`` or ``Mock.from_env(…)`` first.
 
         Example:
             >>> Mock().echo().latency("slow").words()
             ['Mock()', 'echo()', 'latency(300-800 ms)']
         """
-        words = ["Mock()"]
+        words = ["Mock()" if self._environ is None else f"Mock.from_env({dict(self._environ)!r})"]
         if self._behaviour is not None:
             made = self._behaviour.made
             replayed = isinstance(made, Played)
@@ -772,8 +865,7 @@ class Mock(NetworkWords["Mock"]):
             words.append(f"clock({(EPOCH + timedelta(microseconds=self._clock_ns // 1000)).isoformat()!r})")
         if self._names or not self._expand:
             words.append(f"templates({', '.join([*([] if self._expand else ['False']), *self._names])})")
-        if self._record is not None:
-            words.append(repr(self._record))
+        words += [repr(word) for word in (self._record, self._trace, self._metrics) if word is not None]
         if self._compression:
             words.append("compression()")
         if self._limits:

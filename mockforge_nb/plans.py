@@ -10,7 +10,7 @@ from .cassettes import Proxied
 from .core.plan import Behaviour, Echo, Plan, Recording, Relay, Replay, Silent
 from .core.routes import PathPattern
 from .core.rules import Rule, Rules
-from .errors import OptionError, TemplateError, nearest
+from .errors import OptionError, TemplateError, joined, nearest
 from .narratives import Narrated
 from .network import conditions_of
 from .replays import Played
@@ -39,6 +39,10 @@ def _plans(mock: Mock, root: PathPattern, prefix: str) -> Iterator[tuple[PathPat
     if says or not mock._routes:
         yield root, _plan(mock, root)
     for path, routed in mock._routes:
+        for word in (routed._trace, routed._metrics):
+            if word is not None:
+                problem = f"is of the whole server, and this mock is one path of it ({path})"
+                raise OptionError(f"{word.call}()", word, problem, "say it of the mock that is served")
         for name in OF_THE_SERVER:
             if name in routed._limits:
                 value = routed._limits[name]
@@ -131,5 +135,5 @@ def _plan(mock: Mock, path: PathPattern) -> Plan:
 
         known = [*mock._names, *KNOWN]
         problem = f"no variable {undefined[0]!r} is known{nearest(undefined[0], known)}"
-        raise TemplateError("{{" + undefined[0] + "}}", f"{problem}; give it with .templates({undefined[0]}=…)")
+        raise TemplateError("{{" + undefined[0] + "}}", joined(problem, f"give it with .templates({undefined[0]}=…)"))
     return plan

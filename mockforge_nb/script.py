@@ -244,7 +244,7 @@ class Script(Generated, FromModel, ByHand):
                 the keys in its message, ``"$.symbols[*]"``; a pattern as in `when` and that path,
                 ``("$.op == 'subscribe'", "$.symbols[*]")``; or a function of the `Message` that returns the keys, or
                 None. The play-head begins with the first of these; ``{{state.subscribed}}`` has those that it asked for
-                and the table has.
+                and the table has, ``{{state.unknown}}`` those that its last message named and the table has not.
             unsubscribe: The same for keys that it gives back.
             ack: What both are answered, as the reply of `when`; ``{{match.value}}`` has the keys that were named.
 

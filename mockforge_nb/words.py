@@ -19,7 +19,7 @@ SHOWN = 40
 DEFAULTS: tuple[tuple[str, object], ...] = (
     ("scope", "connection"), ("then", "hold"), ("prefix", ""), ("direction", "out"), ("probability", 1.0), ("burst", 0),
     ("body", ""), ("headers", {}), ("redact", []), ("redact", ()), ("timeout", 10), ("record_mode", "all"),
-    ("match", "equal"), ("ignore", ()), ("rebase", ()), ("speed", 1.0),
+    ("match", "equal"), ("ignore", ()), ("rebase", ()), ("speed", 1.0), ("sample", 1.0),
 )  # fmt: skip
 UNNAMED = (
     "pattern", "reply", "function", "source", "value", "name", "status", "delays", "phases", "path", "upstream",
@@ -55,6 +55,9 @@ class Word:
             said = without_secrets(said)
         elif self.call == "narrate":
             said = told(said)
+        elif self.call in ("trace", "metrics"):
+            # A provider's own repr has an address.
+            said = {name: type(value) if name.endswith("provider") else value for name, value in said.items()}
         texts = []
         for name, value in said.items():
             if value is False or (name, value) in DEFAULTS:
@@ -82,7 +85,15 @@ def _said_again(call: str, arguments: dict[str, Any]) -> Word:
     mock: Mock = getattr(Mock(), call)(**arguments)
     return next(
         word
-        for word in (mock._behaviour, mock._otherwise, *mock._rules, *mock._network, mock._record)
+        for word in (
+            mock._behaviour,
+            mock._otherwise,
+            *mock._rules,
+            *mock._network,
+            mock._record,
+            mock._trace,
+            mock._metrics,
+        )
         if word is not None
     )
 
@@ -116,12 +127,19 @@ def without_secrets(said: Mapping[str, object]) -> dict[str, object]:
 def told(said: Mapping[str, object]) -> dict[str, object]:
     """Return a story's arguments as they may be shown: what was said, and no key."""
     found = {name: value for name, value in said.items() if (name, value) not in _UNTOLD}
+    narrative = said.get("narrative")
+    config = narrative.replay if isinstance(narrative, WebSocketAiConfig) else narrative
+    if isinstance(config, ReplayAugmentationConfig) and config.narrative:  # it says both itself
+        itself = {"narrative": config.narrative, "events": config.event_count, "model": config.resolved_model()}
+        found |= {name: value for name, value in itself.items() if value is not None}
+        if config.event_count is None:
+            del found["events"]
     if hasattr(found.get("schema"), "columns"):
         found["schema"] = type(found["schema"])  # a table's rows would fill the line
     return found | {"api_key": "***"} if "api_key" in found else found
 
 
-_UNTOLD = (("events", 100), ("rate", 1.0), ("model", "local"), ("seed", 1), ("temperature", 0.0), ("evolve", True),
+_UNTOLD = (("rate", 1.0), ("seed", 1), ("temperature", 0.0), ("evolve", True),
            ("timeout", 60), ("retries", 3), ("repeats", True))  # fmt: skip
 
 

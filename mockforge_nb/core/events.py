@@ -401,7 +401,31 @@ class Halt:
     source: Iterator[Any] | AsyncIterator[Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Note what a script does that no message shows; only where somebody asked for it.
+
+    Attributes:
+        what: It begins to wait, what it waited for came, that did not come in time, or it goes on at another step.
+        step: The step.
+        rule: The rule that the script answers by; -1: none.
+        detail: The pattern that is waited for, what follows in vain, or the step that it goes to.
+    """
+
+    what: Literal["wait", "matched", "timeout", "branch"]
+    step: int
+    rule: int = -1
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Note how long (s) after they were due a script's steps were taken; only where somebody asked for it."""
+
+    seconds: float
+
+
 Command: TypeAlias = (
     Send | SendAll | Burst | Raw | Came | Heard | WakeAt | Reading | Close | Drop | Failed | Untaken | Deliver
-    | Await | Next | Run | Halt | Dial | Forward | HangUp | Pass
+    | Await | Next | Run | Halt | Dial | Forward | HangUp | Pass | Noted | Late
 )  # fmt: skip

@@ -6,8 +6,9 @@ import heapq
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from .events import Command, Noted
 from .message import Message
 from .plan import Replay, Shared
 
@@ -72,6 +73,7 @@ class Player:
         shared: Whether all connections have one play-head.
         rule: The rule that it answers by; -1: none.
         context: What its templates read; None: what those of the connection's own script read.
+        notes: Where it notes its waits and branches; None: nobody asked.
     """
 
     def __init__(self, replay: Replay, now: float, shared: Shared, view: View | None = None) -> None:
@@ -80,6 +82,7 @@ class Player:
         self.shared = replay.shared
         self.rule = -1
         self.context: Context | None = None
+        self.notes: list[Command] | None = None
         self.index = 0
         self.round = 0
         self.done = not len(replay.program)
@@ -173,14 +176,16 @@ class Player:
         step = self.program.steps[self.index]
         if self._matched or not step.waits:
             return True
+        pattern = step.expected
         if self._since is None:
             self._since, self._heard = now, None
-        pattern = step.expected
+            self._note("wait", self.index, "" if pattern is None else str(pattern.source))
         while self._inbox and not self._matched:
             message = self._inbox.popleft()
             found = None if pattern is None else pattern.match(message)
             if pattern is None or found is not None:
                 self.message, self.match, self._matched = message, found, True
+                self._note("matched", self.index, "" if pattern is None else str(pattern.source))
                 # An expected message takes no time of its own: the step stands where it came.
                 before = self.index - 1
                 script = self.script_ms(before) if before >= 0 else self.start_ms
@@ -240,6 +245,7 @@ class Player:
         if step.timeout_ms is None or self._since is None or now < self._since + step.timeout_ms / 1000:
             return None
         index = self.index
+        self._note("timeout", index, step.on_timeout)
         if step.on_timeout in self.program.ids:
             before = max(0, index - 1)
             self._jump(before, self.program.ids[step.on_timeout], now, self.script_ms(before) if index else 0.0)
@@ -281,7 +287,12 @@ class Player:
                     target = branch.goto
                     break
         if target is not None:
+            self._note("branch", index, target)
             self._jump(index, self.program.ids[target], self.due_of(index), self.script_ms(index))
+
+    def _note(self, what: Literal["wait", "matched", "timeout", "branch"], index: int, detail: str) -> None:
+        if self.notes is not None:
+            self.notes.append(Noted(what, self.program.number(index), self.rule, detail))
 
     def _jump(self, before: int, target: int, due: float, script_ms: float) -> None:
         gap = self.program.gap(before, target) * self.scale

@@ -18,6 +18,7 @@ class ConnectionRecord:
     Attributes:
         number: From 1; 0: a handshake that was refused.
         path: The request's path; empty: there was none.
+        route: The pattern of the path, as the mock was told it; empty: nothing is there.
         query: The request's query, without the question mark.
         headers: The request's headers, as name and value.
         subprotocols: The subprotocols that the client asked for.
@@ -47,6 +48,7 @@ class ConnectionRecord:
     close_reason: str = ""
     tape: int = 0
     trace_id: str | None = None
+    route: str = ""
     messages_in: int = 0
     messages_out: int = 0
     bytes_in: int = 0

@@ -89,6 +89,7 @@ class Session:
         who: The connection.
         shared: What it has in common with the plan's other connections.
         connection: What functions of the author's are given for the connection; None: there is none.
+        noting: Whether it notes what no message shows: waits, branches, and what is late.
 
     Attributes:
         plan, who: As given.
@@ -103,14 +104,20 @@ class Session:
     )  # fmt: skip  # ten thousand of them may be open
 
     def __init__(
-        self, plan: Plan, who: Identity, shared: Shared | None = None, connection: Connected | None = None
+        self,
+        plan: Plan,
+        who: Identity,
+        shared: Shared | None = None,
+        connection: Connected | None = None,
+        *,
+        noting: bool = False,
     ) -> None:
         self.who = who
         self._connection = connection
         self._shared = shared or Shared()
         self._outbox = Outbox()
         self.speech = Speech(plan, who, self._shared)
-        self._stage = Stage(self._outbox, self.speech)
+        self._stage = Stage(self._outbox, self.speech, noting=noting)
         self._answers = Answers(self._outbox, self.speech, connection)
         self._answers.configure(plan, self._shared)
         self._player: Player | None = None  # the replay's
@@ -275,7 +282,7 @@ class Session:
             self._player = Player(replay, now, self._shared)
         elif cuts.subscription is not None:
             self._subscriber = Subscriber(replay, cuts, cuts.subscription, self._shared)
-            self.speech.state["subscribed"] = []
+            self.speech.state |= {"subscribed": [], "unknown": []}
         else:
             key = None if cuts.keys is None else self.who.params.get(cuts.keys.name)
             keys = None if key is None or cuts.keys is None else frozenset(cuts.keys.known([key]))
@@ -297,7 +304,7 @@ class Session:
         heard = subscriber.hear(message)
         if heard is None:
             return False
-        self.speech.state["subscribed"] = [*subscriber.keys]
+        self.speech.state |= {"subscribed": [*subscriber.keys], "unknown": heard.unknown}
         self._answers.acknowledge(subscriber.subscription.ack, message, heard.match, now, out)
         return True
 

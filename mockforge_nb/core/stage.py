@@ -5,7 +5,7 @@ from __future__ import annotations
 from mockforge_nb.errors import ExpectationError, ExpectationTimeoutError, TemplateError
 
 from .context import Context
-from .events import NAN, Burst, Close, Command, Drop, Failed, Send
+from .events import NAN, Burst, Close, Command, Drop, Failed, Late, Send
 from .feed import Poured
 from .message import Message
 from .narrative import Dated
@@ -16,22 +16,40 @@ from .speech import Speech
 
 
 class Stage:
-    """Where the players of one connection play: they send into one outbox and speak with one voice."""
+    """Where the players of one connection play: they send into one outbox and speak with one voice.
 
-    __slots__ = ("_outbox", "_speech")
+    Args:
+        outbox: Where they send into.
+        speech: The voice.
+        noting: Whether waits, branches and what is late are noted.
+    """
 
-    def __init__(self, outbox: Outbox, speech: Speech) -> None:
+    __slots__ = ("_noting", "_outbox", "_speech")
+
+    def __init__(self, outbox: Outbox, speech: Speech, *, noting: bool = False) -> None:
         self._outbox = outbox
         self._speech = speech
+        self._noting = noting
 
     def play(self, player: Player, now: float, out: list[Command], *, clocked: bool) -> int:
         """Take the script's next run and put it on its way; return about how many bytes it was, 0 for none."""
+        if not self._noting:
+            return self._play(player, now, out, clocked=clocked)
+        player.notes = out
+        try:
+            return self._play(player, now, out, clocked=clocked)
+        finally:
+            player.notes = None
+
+    def _play(self, player: Player, now: float, out: list[Command], *, clocked: bool) -> int:
         direct = self._outbox.direct
         if not direct and not self._outbox.room:
             return 0
         run = player.take(now, most=TURN_MESSAGES, framed=direct, together=not clocked)
         if run is None:
             return 0
+        if self._noting and isinstance(run, Run) and player.scale > 0:  # else it has no times to keep
+            out.append(Late(max(0.0, now - run.due)))
         if isinstance(run, TimedOut):
             size = self._timed_out(run, player, now, out)
         elif player.program.plain or (step := player.program.steps[run.first]).plain:

@@ -26,7 +26,9 @@ from mockforge_nb.core.events import (
     Halt,
     HangUp,
     Heard,
+    Late,
     Next,
+    Noted,
     Opened,
     Pass,
     Paused,
@@ -106,6 +108,7 @@ class Connection(asyncio.BufferedProtocol):
         frames, out: What is read, and what is to be written.
         deflates: Whether messages to the client are compressed (RFC 7692).
         transport, deadline, waits: The socket, its one timer, and who waits.
+        watch: Who traces it; None: nobody does.
         aborted, lost: Whether we ended the TCP connection, and whether it has ended.
     """
 
@@ -113,6 +116,7 @@ class Connection(asyncio.BufferedProtocol):
         "_close_in", "_close_out", "_ending", "_failed", "_fault", "_held", "_past", "_relay", "_sends", "_tasks",
         "_unread", "_write_paused", "aborted", "bridge", "deadline", "deflates", "frames", "handle", "inbox",
         "journal", "listener", "lost", "out", "read", "record", "route", "session", "transport", "waits", "wake_at",
+        "watch",
     )  # fmt: skip  # ten thousand of them may be open
 
     def __init__(
@@ -138,8 +142,13 @@ class Connection(asyncio.BufferedProtocol):
             door.protocol.max_message_size = plan.message_bytes
             self.deflates = bool(door.protocol.extensions)
         self.handle: Any = listener.handle(self)
-        self.session: Session | None = Session(plan, door.identity(self.record, plan), self.route.shared, self.handle)
-        self.journal = Journal(listener.log, self.record, self.session, listener.started, listener.tap(plan))
+        who = door.identity(self.record, plan)
+        self.session: Session | None = Session(
+            plan, who, self.route.shared, self.handle, noting=listener.tracer is not None or listener.late is not None
+        )
+        self.watch = door.watch
+        write = Journal if self.watch is None else self.watch.opened
+        self.journal = write(listener.log, self.record, self.session, listener.started, listener.tap(plan))
         self.read: Runs | None = None
         self.bridge: Bridge | None = None
         if isinstance(plan.behaviour, Relay) and tape is None and not entry.down:
@@ -309,9 +318,13 @@ class Connection(asyncio.BufferedProtocol):
         now = monotonic()
         self.listener.courtesy.turn(now)
         try:
-            commands = self.session.handle(event, now)
+            if self.watch is None:
+                commands = self.session.handle(event, now)
+            else:
+                with self.watch:
+                    commands = self.session.handle(event, now)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # of the author's function, or ours: for check()
-            self.listener.failed(Failed(error if isinstance(error, Exception) else no_exit(error)), self.record.number)
+            self._fail(Failed(error if isinstance(error, Exception) else no_exit(error)))
             self._say_close(1011, "the mock failed")
             return
         if commands:
@@ -329,7 +342,7 @@ class Connection(asyncio.BufferedProtocol):
             if self.inbox is not None:
                 self.inbox.put(command.message)
         elif isinstance(command, Failed):
-            self.listener.failed(command, self.record.number)
+            self._fail(command)
         elif isinstance(command, Untaken):
             self.listener.untaken(command.message)
         elif isinstance(command, Came):
@@ -346,8 +359,19 @@ class Connection(asyncio.BufferedProtocol):
             if self.bridge is None or self.bridge.used:
                 self.bridge = Bridge(self)
             self.bridge.dial(command.relay, command.greeted)
+        elif isinstance(command, Noted):
+            if self.watch is not None:
+                self.watch.noted(command)
+        elif isinstance(command, Late):
+            if self.listener.late is not None:
+                self.listener.late.append((self.route.path.text, command.seconds))
         else:
             self._do(command)
+
+    def _fail(self, failure: Failed) -> None:
+        self.listener.failed(failure, self.record.number)
+        if self.watch is not None:
+            self.watch.failed(failure.error)
 
     def _say(self, command: SendAll | Send | Burst | Raw | Close | Drop, now: float) -> None:
         out = self.out
@@ -397,7 +421,8 @@ class Connection(asyncio.BufferedProtocol):
     def _do(self, command: Await | Next | Run | Halt) -> None:
         """Run, ask or cancel something of the author's."""
         if self._tasks is None:
-            self._tasks = Tasks(self.listener.loop, self._tell)
+            context = None if self.watch is None else self.watch.context
+            self._tasks = Tasks(self.listener.loop, self._tell, context)
         if isinstance(command, Await):
             self._tasks.wait_for(command.awaitable, command.key)
         elif isinstance(command, Next):
@@ -471,6 +496,8 @@ class Connection(asyncio.BufferedProtocol):
         time = self.journal.all(monotonic(), IN, runs, session.relays)
         received = Received(runs, self.record.number, time)
         self._ask(received)
+        if self.watch is not None:
+            self.watch.handled()
         if self.listener.waiting:
             self.listener.arrived(received)
 
@@ -646,6 +673,8 @@ class Connection(asyncio.BufferedProtocol):
         record = self.record
         record.close_code, record.close_reason = (1006, "") if closed is None else (closed.code, closed.reason)
         record.closed_ns = self.journal.session.time_ns(monotonic())
+        if self.watch is not None:
+            self.watch.closed(record)
 
     async def cancel(self, seconds: float) -> None:
         """Cancel what still runs of the author's, and give it so long to end."""

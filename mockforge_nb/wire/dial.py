@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import ssl
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mockforge_nb.core.identity import Identity
     from mockforge_nb.core.plan import Relay
     from mockforge_nb.core.plan import Upstream as Wanted
+    from mockforge_nb.core.watch import Watch
 
     from .listener import Listener
 
@@ -66,7 +68,9 @@ class Refused(Exception):  # noqa: N818  # what happened, and no failure of ours
         return cls(Response(status, response.reason_phrase, headers, body), why, down=status in AWAY)
 
 
-async def dial(listener: Listener, relay: Relay, who: Identity, most: int) -> Upstream | None:
+async def dial(
+    listener: Listener, relay: Relay, who: Identity, most: int, watch: Watch | None = None
+) -> Upstream | None:
     """Connect to the upstream of a relay.
 
     Args:
@@ -74,6 +78,7 @@ async def dial(listener: Listener, relay: Relay, who: Identity, most: int) -> Up
         relay: The relay.
         who: Who asks for it.
         most: The largest message that is taken from it, in bytes.
+        watch: Who traces the connection; None: nobody does.
 
     Returns:
         The upstream, from which nothing is read before `Upstream.attach`; None: this connection is not relayed.
@@ -92,10 +97,31 @@ async def dial(listener: Listener, relay: Relay, who: Identity, most: int) -> Up
         listener.failed(Failed(error))
         raise Refused.of(HTTPStatus.INTERNAL_SERVER_ERROR, "no upstream was found: see server.errors") from error
     shown = f"{'wss' if uri.secure else 'ws'}://{uri.host}:{uri.port}{uri.path}"
+    if watch is None:
+        return await _dial(listener, wanted, uri, shown, who, most, {})
+    try:
+        upstream = await _dial(listener, wanted, uri, shown, who, most, watch.dials(shown))
+    except (Refused, asyncio.CancelledError) as error:
+        watch.dialed(error)
+        raise
+    watch.dialed()
+    return upstream
+
+
+async def _dial(
+    listener: Listener,
+    wanted: Wanted,
+    uri: WebSocketURI,
+    shown: str,
+    who: Identity,
+    most: int,
+    traced: Mapping[str, str],
+) -> Upstream:
+    """Connect to an upstream; `traced`: the headers that tell it of the trace."""
     upstream: Upstream | None = None
     try:
         async with asyncio.timeout(wanted.seconds):
-            upstream = await _connect(listener, wanted, uri, who, most)
+            upstream = await _connect(listener, wanted, uri, who, most, traced)
             await upstream.answered
             return upstream
     except TimeoutError as error:
@@ -122,7 +148,9 @@ def _reason(error: BaseException) -> str:
     return str(error.__cause__ or error) or type(error).__name__
 
 
-async def _connect(listener: Listener, wanted: Wanted, uri: WebSocketURI, who: Identity, most: int) -> Upstream:
+async def _connect(
+    listener: Listener, wanted: Wanted, uri: WebSocketURI, who: Identity, most: int, traced: Mapping[str, str]
+) -> Upstream:
     protocol = ClientProtocol(
         uri,
         extensions=[ClientPerMessageDeflateFactory(client_max_window_bits=True)] if wanted.compression else None,
@@ -133,8 +161,10 @@ async def _connect(listener: Listener, wanted: Wanted, uri: WebSocketURI, who: I
     request = protocol.connect()
     given = {name.lower() for name in request.headers}
     own = {name.lower(): value for name, value in wanted.headers}
-    for name, value in passed_on(who.headers):
+    for name, value in (*passed_on(who.headers), *traced.items()):
         if name.lower() not in own and name.lower() not in given:
+            if name.lower() in traced:
+                request.headers.pop(name, None)  # the client's, whose place our span takes
             request.headers[name] = value
     for name, said in wanted.headers:
         if name in request.headers:

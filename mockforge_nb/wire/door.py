@@ -8,6 +8,8 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
+from websockets.http11 import Response
+
 from mockforge_nb.core.events import Failed
 from mockforge_nb.core.plan import Relay
 
@@ -15,7 +17,8 @@ from .connection import Connection, Entry
 from .deadline import Deadline
 from .dial import Refused, dial
 from .handshake import Handshake, refused
-from .sockets import give_back
+from .page import Page, shown
+from .sockets import give_back, peer_of
 from .upstream import Upstream
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ class Door(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_deadline", "_dialing", "_early", "_handshake", "_listener", "_said", "_transport", "entering",
+        "_deadline", "_dialing", "_early", "_handshake", "_listener", "_said", "_showing", "_transport", "entering",
     )  # fmt: skip
 
     open = False
@@ -49,6 +52,7 @@ class Door(asyncio.BufferedProtocol):
         self._deadline: Deadline
         self._early = b""  # what came before the answer
         self._dialing: asyncio.Task[Upstream | None] | None = None
+        self._showing: asyncio.Future[Response] | None = None
         self._said = False
         self.entering = False
 
@@ -86,6 +90,8 @@ class Door(asyncio.BufferedProtocol):
         self._deadline.cancel()
         if self._dialing is not None:
             self._dialing.cancel()
+        if self._showing is not None:
+            self._showing.cancel()
         if not self.entering:
             self._handshake.end()
         self.entering = False
@@ -100,6 +106,13 @@ class Door(asyncio.BufferedProtocol):
         door = self._handshake
         if self._transport.is_closing() or (not door.refused and door.asked is None):
             return
+        if door.page is not None:
+            self._show(door.page)
+            return
+        tracer, asked = self._listener.tracer, door.asked
+        if tracer is not None and asked is not None and door.watch is None:
+            route = None if door.route is None else door.route.path.text
+            door.watch = tracer.begins(asked.path, asked.headers, route, peer_of(self._transport))
         if door.wait:
             self.entering = True
             wait, door.wait = door.wait, 0.0
@@ -117,6 +130,26 @@ class Door(asyncio.BufferedProtocol):
                 self._dial(behaviour)
             else:
                 self._let_in(Entry())
+
+    def _show(self, page: Page) -> None:
+        """Answer with a page, made on a thread, as a page about much traffic takes its time."""
+        self.entering = self._said = True
+        self._deadline.cancel()
+        self._showing = self._listener.loop.run_in_executor(None, shown, page)
+        self._showing.add_done_callback(self._shown)
+
+    def _shown(self, showing: asyncio.Future[Response]) -> None:
+        if showing.cancelled() or self._transport.is_closing():
+            return
+        error = showing.exception()
+        if error is not None:
+            self._listener.loop.call_exception_handler({"message": "a page cannot be made", "exception": error})
+            why = "This page cannot be made: see the server's errors."
+            self._transport.write(Refused.of(HTTPStatus.INTERNAL_SERVER_ERROR, why).response.serialize())
+        else:
+            self._transport.write(showing.result().serialize())
+        self._transport.close()
+        self._deadline.end(self.abort)
 
     def _tape(self, relay: Relay, cassette: Cassette, route: Route) -> None:
         """Let in whom the cassette has a tape for; the others get an upstream, or are refused."""
@@ -138,7 +171,7 @@ class Door(asyncio.BufferedProtocol):
         door = self._handshake
         assert door.route is not None
         self._dialing = self._listener.loop.create_task(
-            dial(self._listener, behaviour, door.visitor(), door.route.plan.message_bytes)
+            dial(self._listener, behaviour, door.visitor(), door.route.plan.message_bytes, door.watch)
         )
         self._dialing.add_done_callback(self._dialed)
 

@@ -17,11 +17,13 @@ from mockforge_nb.core.identity import Identity
 from mockforge_nb.core.log import HANDSHAKE, IN
 from mockforge_nb.core.record import ConnectionRecord
 
+from .page import Page
 from .request import END, SILENT, Asked, ordinary
 
 if TYPE_CHECKING:
     from mockforge_nb.core.plan import Plan
     from mockforge_nb.core.routes import Route
+    from mockforge_nb.core.watch import Watch
 
     from .listener import Listener
 
@@ -40,11 +42,14 @@ class Handshake:
         refused: Why there is no connection, in a line for the traffic; empty: it is not refused.
         fault: The faults of the network that struck it, joined by commas; None: none did.
         wait: How long the answer takes (s) from now on, and `delay_ms` how long it took (NaN: no time).
+        status: HTTP's status of the answer to one that is refused; 0: there is none.
+        watch: Who traces it; None: nobody does.
+        page: What is asked for in place of a WebSocket; None: nothing is.
     """
 
     __slots__ = (
-        "_listener", "_response", "_tail", "answer", "asked", "delay_ms", "fault", "params", "protocol", "refused",
-        "route", "wait",
+        "_listener", "_response", "_tail", "answer", "asked", "delay_ms", "fault", "page", "params", "protocol",
+        "refused", "route", "status", "wait", "watch",
     )  # fmt: skip
 
     def __init__(self, listener: Listener) -> None:
@@ -60,6 +65,9 @@ class Handshake:
         self.fault: str | None = None
         self.wait = 0.0
         self.delay_ms = NAN
+        self.status = 0
+        self.watch: Watch | None = None
+        self.page: Page | None = None
 
     def receive(self, data: bytes) -> bytes:
         """Take what belongs to the request, and answer it once it is whole; return what follows it.
@@ -135,6 +143,10 @@ class Handshake:
 
     def _answer(self, protocol: ServerProtocol, request: Request, asked: Asked) -> None:
         listener = self._listener
+        page = listener.pages.get(asked.path)
+        if page is not None and "Upgrade" not in request.headers:
+            self.page = page
+            return
         found = listener.routes.find(asked.path)
         if found is None:
             self._refuse(HTTPStatus.NOT_FOUND, listener.routes.missing(asked.path))
@@ -153,6 +165,7 @@ class Handshake:
             self._response = response
         else:
             protocol.send_response(response)
+            self.status = response.status_code
             self.refused = f"{request.method} {request.path} {response.status_code} {response.reason_phrase}"
         # It is in the record; the protocol's parser would hold it as long as the connection lives.
         request.headers.clear()
@@ -160,13 +173,14 @@ class Handshake:
     def _refuse(self, status: HTTPStatus, text: str) -> None:
         protocol = self._server()
         protocol.send_response(protocol.reject(status, f"{text}\n"))
-        asked = self.asked
+        asked, self.status = self.asked, status.value
         self.refused = text if asked is None else f"GET {asked.target} {status.value} {status.phrase}"
 
     def refuse(self, response: Response, why: str) -> None:
         """Refuse the peer after all, as the upstream did or because there is none."""
         assert self.asked is not None
         self._server().send_response(response)
+        self.status = response.status_code
         self.refused = f"GET {self.asked.target} {response.status_code} {response.reason_phrase}: {why}"
 
     def _struck(self, protocol: ServerProtocol, response: Response, asked: Asked, route: Route) -> Response:
@@ -193,6 +207,7 @@ class Handshake:
         elif "wrong_accept" in knock.names or "missing_upgrade" in knock.names:
             self.answer = data
         if self.answer:
+            self.status = response.status_code
             self.refused = f"GET {asked.target} {response.status_code} {response.reason_phrase}"
         return response
 
@@ -238,6 +253,8 @@ class Handshake:
             subprotocols=asked.subprotocols,
             subprotocol=subprotocol,
             remote=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            trace_id=None if self.watch is None else self.watch.trace_id,
+            route="" if self.route is None else self.route.path.text,
         )
 
     def identity(self, record: ConnectionRecord, plan: Plan) -> Identity:
@@ -258,7 +275,11 @@ def refused(listener: Listener, door: Handshake) -> None:
     now = monotonic()
     clock = listener.clock_ns
     time = listener.epoch_ns + int(now * 1e9) if clock is None else clock
-    record = ConnectionRecord(0, door.path, opened_ns=time)
+    trace_id = None if door.watch is None else door.watch.trace_id
+    route = "" if door.route is None else door.route.path.text
+    record = ConnectionRecord(0, door.path, opened_ns=time, trace_id=trace_id, route=route)
     text = door.refused.encode(errors="replace")
     elapsed = listener.elapsed_ns(now)
     listener.log.add(time, elapsed, record, IN, HANDSHAKE, text, fault=door.fault, delay_ms=door.delay_ms)
+    if door.watch is not None:
+        door.watch.refused(door.status, door.refused, door.fault)

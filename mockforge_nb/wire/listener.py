@@ -8,7 +8,7 @@ import errno
 import os
 import socket
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -25,11 +25,13 @@ from mockforge_nb.core.message import Message
 from mockforge_nb.core.plan import Plan, Relay
 from mockforge_nb.core.rooms import Rooms
 from mockforge_nb.core.routes import Route, Routes
+from mockforge_nb.core.watch import Tracer
 from mockforge_nb.errors import AuthorError, BindError
 
 from .connection import Connection
 from .courtesy import Courtesy
 from .door import Door
+from .page import Page
 from .timers import Timers
 from .upstream import Upstream
 
@@ -149,6 +151,11 @@ class Listener:
         clock_ns: Where the traffic's time starts (UTC ns); None: at the real time.
         handshake_seconds: How long a client has for its handshake.
         most: How many connections may be open; None: any number.
+
+    Attributes:
+        tracer: Who traces its connections; None: nobody does.
+        late: By how much (s) steps of scripts were late, and at which path, for who measures it; None: nobody does.
+        pages: What is shown at other paths to who asks for no WebSocket.
     """
 
     def __init__(
@@ -188,6 +195,9 @@ class Listener:
         self.loop: asyncio.AbstractEventLoop
         self.timers: Timers
         self.courtesy = Courtesy()
+        self.tracer: Tracer | None = None
+        self.late: deque[tuple[str, float]] | None = None
+        self.pages: dict[str, Page] = {}
         self._servers: list[asyncio.Server] = []
         self._on_path: Counter[str] = Counter()
         self._knocks: Counter[str] = Counter()

@@ -20,6 +20,12 @@ def reset_on_close(descriptor: int) -> None:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def peer_of(transport: asyncio.BaseTransport) -> tuple[str, int]:
+    """Return the peer's address and port; empty where it has none."""
+    host, port = (transport.get_extra_info("peername") or ("", 0))[:2]
+    return host, port
+
+
 def give_back(transport: asyncio.Transport) -> None:
     """In a forked child: give a socket's descriptor back without a word to the peer, who is the parent's."""
     facade = transport.get_extra_info("socket")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextvars import Context
 from inspect import isawaitable
 from typing import Any
 
@@ -22,13 +23,17 @@ class Tasks:
     Args:
         loop: The loop.
         tell: Tells the connection's session.
+        context: What they run in, each in a copy; None: in a copy of what holds when they begin.
     """
 
-    __slots__ = ("_loop", "_pumps", "_running", "_tell")
+    __slots__ = ("_context", "_loop", "_pumps", "_running", "_tell")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, tell: Callable[[Event], object]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, tell: Callable[[Event], object], context: Context | None = None
+    ) -> None:
         self._loop = loop
         self._tell = tell
+        self._context = context
         self._running: dict[object, asyncio.Task[None]] = {}
         self._pumps: dict[object, Pump] = {}
 
@@ -51,7 +56,8 @@ class Tasks:
         self._start(pump.ask(most), key)
 
     def _start(self, coroutine: Coroutine[Any, Any, Any], key: object) -> None:
-        task = self._running[key] = self._loop.create_task(self._watched(coroutine, key))
+        context = self._context.copy() if self._context is not None else None
+        task = self._running[key] = self._loop.create_task(self._watched(coroutine, key), context=context)
 
         def over(_: object) -> None:
             coroutine.close()  # if it was cancelled before it began, it would warn that nobody awaited it

@@ -1,0 +1,20 @@
+"""A page that a listener shows at a path of its own, beside its WebSockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TypeAlias
+
+from websockets.datastructures import Headers
+from websockets.http11 import Response
+
+Page: TypeAlias = Callable[[], tuple[str, bytes]]
+"""Returns the content's type and the content; it may take its time, as it is called on another thread."""
+
+
+def shown(page: Page) -> Response:
+    """Return the answer to who asks for a page."""
+    kind, body = page()
+    headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"})
+    return Response(HTTPStatus.OK, HTTPStatus.OK.phrase, headers, body)
