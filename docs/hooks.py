@@ -25,8 +25,8 @@ PAGES: Final = {"guide.md": "README.md", "changelog.md": "CHANGELOG.md"}
 MOVED: Final = {"](docs/images/": "](images/", "](CHANGELOG.md": "](changelog.md", "# mockforge_nb\n": "# Guide\n"}
 """What of these files reads otherwise on the site: where links lead, and the title that the first page has, too."""
 
-SHOWN: Final = ("*.ipynb", "scripts/*.jsonl")
-"""What of the notebooks' folder is shown, or linked to."""
+_LINK = re.compile(r"\]\(((?:mockforge_nb|notebooks|benchmarks|tests)/[^)#]+)")
+"""A link to another file of the repository, which is then on the site, too."""
 
 NAMES: Final = {
     **{name: f"mockforge_nb.ws.{name}" for name in ws.__all__},
@@ -56,17 +56,24 @@ _LOADED = re.compile(
 _OUTSIDE = re.compile(r"https://unpkg\.com/[^\"']+")
 
 
+def on_config(config: MkDocsConfig) -> None:
+    """List the notebooks, whichever there are."""
+    for entry in config.nav or ():
+        if "Notebooks" in entry:
+            entry["Notebooks"] = [f"notebooks/{path.name}" for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+
+
 @event_priority(100)  # before the plugin of the notebooks looks for them
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are kept elsewhere."""
+    names = {path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("*.ipynb")}
     for name, source in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         for there, here in MOVED.items():
             text = text.replace(there, here, 1 if there.startswith("#") else -1)
         files.append(File.generated(config, name, content=text))
-    folder = ROOT / "notebooks"
-    for path in sorted(found for pattern in SHOWN for found in folder.glob(pattern)):
-        name = path.relative_to(ROOT).as_posix()
+        names.update(name for name in _LINK.findall(text) if (ROOT / name).is_file())
+    for name in sorted(names):
         files.append(File(name, str(ROOT), config.site_dir, config.use_directory_urls))
     return files
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 3001
+"""Where a mock is served unless a port is given; 0 is any free one."""
 DEFAULT_PATH: Final = "/ws"
+"""The path of a mock unless one is given."""
 
 HOST: Final = "MOCKFORGE_WS_HOST"
 PORT: Final = "MOCKFORGE_WS_PORT"

@@ -235,7 +235,7 @@ class TemplateError(MockForgeError, ValueError):
         ...     Mock().when("^now$", "{{nwo}}").simulate()
         ... except TemplateError as error:
         ...     print(error)
-        template '{{nwo}}': no variable 'nwo' is known; did you mean 'now'?; give it with .templates(nwo=…)
+        template '{{nwo}}': no variable 'nwo' is known; did you mean 'now'? give it with .templates(nwo=…)
     """
 
     def __init__(self, source: str, problem: str) -> None:

@@ -35,6 +35,10 @@ class FaultConfig:
 
     Raises:
         OptionError: A value that is none of these; the original holds rates between 0 and 1 without a word.
+
+    Example:
+        >>> FaultConfig(failure_rate=0.5, status_codes=[503]).applied(Mock())
+        Mock().reject(503, probability=0.5)
     """
 
     failure_rate: float = 0.0
@@ -90,6 +94,10 @@ class LatencyInjector:
 
     Raises:
         OptionError: A value that is none of these.
+
+    Example:
+        >>> LatencyInjector(LatencyProfile.slow(), FaultConfig(0.1, status_codes=[503])).applied(Mock())
+        Mock().latency(300-800 ms).reject(503, probability=0.1)
     """
 
     latency_profile: object

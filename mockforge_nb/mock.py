@@ -688,6 +688,16 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: An argument that is wrong, or the package for OTLP is not installed.
+
+        Example:
+            >>> server = Mock().trace().serve(port=0)
+            >>> with server.client() as client:
+            ...     client.send("hi")
+            ...     client.recv()
+            'hi'
+            >>> server.stop()
+            >>> server.spans.df["name"].tolist()
+            ['WS /ws', 'message in', 'message out']
         """
         made = tracing(tracer_provider, sample, bursts, otlp)
         arguments = {"tracer_provider": tracer_provider, "sample": sample, "bursts": bursts, "otlp": otlp}
@@ -712,6 +722,17 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: An argument that is wrong, or a package for it is not installed.
+
+        Example:
+            >>> server = Mock().metrics().serve(port=0)
+            >>> with server.client() as client:
+            ...     client.send("hi")
+            ...     client.recv()
+            'hi'
+            >>> df = server.metrics.df
+            >>> df[df["metric"].str.endswith("messages")][["direction", "value"]].values.tolist()
+            [['in', 1], ['out', 1]]
+            >>> server.stop()
         """
         made = measuring(meter_provider, prometheus, otlp)
         arguments = {"meter_provider": meter_provider, "prometheus": prometheus, "otlp": otlp}

@@ -77,6 +77,10 @@ class WsProxyHandler:
 
     Raises:
         OptionError: It is no WsProxyConfig.
+
+    Example:
+        >>> WsProxyHandler(WsProxyConfig(upstream_url="wss://api.example.com/ws")).config.upstream_url
+        'wss://api.example.com/ws'
     """
 
     config: WsProxyConfig
@@ -103,7 +107,10 @@ def router() -> Mock:
         UserWarning: A variable is called much like one that is read.
 
     Example:
-        >>> server = router().serve(host="0.0.0.0", port=3001)
+        >>> with router().serve(port=0) as server, server.client() as client:
+        ...     client.send("hi")
+        ...     client.recv()
+        'hi'
     """
     return environment.described(Mock(), environment.of_process(None), relays=False)
 
@@ -117,7 +124,8 @@ def router_with_latency(latency_injector: LatencyInjector) -> Mock:
         OptionError: It is no LatencyInjector; and the errors of `router`.
 
     Example:
-        >>> app = router_with_latency(LatencyInjector(LatencyProfile.slow(), FaultConfig()))
+        >>> router_with_latency(LatencyInjector(LatencyProfile.slow(), FaultConfig()))
+        Mock().latency(300-800 ms).templates(False)
     """
     injector: object = latency_injector
     if not isinstance(injector, LatencyInjector):
@@ -137,7 +145,7 @@ def router_with_proxy(proxy_handler: WsProxyHandler) -> Mock:
 
     Example:
         >>> config = WsProxyConfig(upstream_url="wss://api.example.com/ws", should_proxy=True)
-        >>> app = router_with_proxy(WsProxyHandler(config))
+        >>> mock = router_with_proxy(WsProxyHandler(config))
     """
     handler: object = proxy_handler
     if not isinstance(handler, WsProxyHandler):
@@ -172,7 +180,12 @@ def start_with_latency(port: int | None = None, latency: object = None, *, host:
         BindError: The port cannot be had; raised by the wait.
 
     Example:
-        >>> server = await start_with_latency(3001, LatencyProfile.normal())
+        >>> import asyncio
+        >>> async def main():
+        ...     async with start_with_latency(0, LatencyProfile.normal()) as server:
+        ...         return server.mock
+        >>> asyncio.run(main())
+        Mock().latency(50-200 ms).templates(False)
     """
     mock = router()
     if latency is not None:

@@ -17,7 +17,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import mockforge_nb
-from mockforge_nb import connections, errors, feeds, fields, pytest_plugin, server, ws
+from mockforge_nb import connections, errors, feeds, fields, pytest_plugin, server, tracing, ws
+from mockforge_nb.telemetry.collected import Spans
+from mockforge_nb.telemetry.measured import Metrics
 
 from .conftest import PATIENCE, ROOT
 
@@ -36,6 +38,8 @@ CLASSES = {
     "mockforge_nb.TableModel": mockforge_nb.TableModel,
     "mockforge_nb.connections.Connection": connections.Connection,
     "mockforge_nb.server.AsyncMockServer": server.AsyncMockServer,
+    "mockforge_nb.telemetry.collected.Spans": Spans,
+    "mockforge_nb.telemetry.measured.Metrics": Metrics,
     "mockforge_nb.ws.AiEventGenerator": ws.AiEventGenerator,
 }
 ENTRIES = [
@@ -44,7 +48,7 @@ ENTRIES = [
         for name in mockforge_nb.__all__
         if name != "__version__"
     ),
-    *(f"{module.__name__}.{name}" for module in (feeds, fields, ws) for name in module.__all__),
+    *(f"{module.__name__}.{name}" for module in (feeds, fields, tracing, ws) for name in module.__all__),
     f"{pytest_plugin.__name__}.ws_mock",
 ]
 

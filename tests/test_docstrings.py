@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 import mockforge_nb
-from mockforge_nb import connections, feeds, fields, ws
+from mockforge_nb import connections, feeds, fields, tracing, ws
 
 from .conftest import ROOT
 
@@ -53,7 +53,9 @@ def modules() -> Iterator[ModuleType]:
 def names() -> dict[str, Any]:
     """Return what an example may use without an import of its own."""
     found = {name: getattr(mockforge_nb, name) for name in mockforge_nb.__all__}
-    return found | {name: getattr(ws, name) for name in ws.__all__} | {"pd": pd}
+    for module in (ws, tracing):
+        found |= {name: getattr(module, name) for name in module.__all__}
+    return found | {"pd": pd}
 
 
 def collected() -> dict[str, doctest.DocTest]:

@@ -31,6 +31,11 @@ class Spans:
 
     Attributes:
         why: Why there are none; empty: they are collected.
+
+    Example:
+        >>> Mock().serve(port=0).spans
+        <Spans: none, as the mock is not traced: Mock().trace()>
+        >>> stop_all()
     """
 
     def __init__(self, why: str = UNTRACED) -> None:
@@ -67,6 +72,12 @@ class Spans:
         traffic; null on spans that are not ours), `status` (``unset``, ``ok``, ``error``), `trace_id` (as in
         ``traffic.df``), `span_id`, `parent_id` (null: it has none), `attributes` (a dict), `events` (a list of
         dicts: `name`, `time`, and the attributes).
+
+        Example:
+            >>> with Mock().trace(sample=0).serve(port=0) as server:
+            ...     server.client().close()
+            >>> server.spans.df[["name", "kind", "status"]].values.tolist()
+            [['WS /ws', 'server', 'unset']]
         """
         import pandas as pd
 

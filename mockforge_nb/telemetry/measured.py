@@ -19,6 +19,12 @@ class Metrics:
 
     Args:
         reader: What collects them; None: nobody wanted any.
+
+    Example:
+        >>> with Mock().metrics().serve(port=0) as server:
+        ...     server.client().close()
+        ...     server.metrics.df.columns.tolist()
+        ['metric', 'path', 'direction', 'of', 'value', 'count', 'mean', 'min', 'max', 'unit']
     """
 
     def __init__(self, reader: InMemoryMetricReader | None = None) -> None:
