@@ -43,11 +43,11 @@ def _classes(thing: griffe.Object | griffe.Alias) -> Any:
 
 def _inherit(cls: griffe.Class) -> None:
     """Put what a class inherits behind its own, and write what is generic of it as the class says it is."""
-    said = {}
-    for base in cls.bases:
-        if isinstance(base, griffe.ExprSubscript):
-            name = str(base.slice).strip("'\"")
-            said["R"] = griffe.ExprName(name, parent=cls.module)
+    said: dict[str, griffe.Expr] = {}
+    for each in (cls, *cls.mro()):
+        for base in each.bases:
+            if isinstance(base, griffe.ExprSubscript):  # the first is what the nearest class says
+                said.setdefault("R", griffe.ExprName(str(base.slice).strip("'\""), parent=each.module))
     doc = cls.docstring
     if doc is not None and not _ATTRIBUTES.search(doc.value):
         described = (_ATTRIBUTES.search(each.docstring.value) for each in cls.mro() if each.docstring is not None)

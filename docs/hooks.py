@@ -41,7 +41,11 @@ NAMES: Final = {
 }
 """What texts call things, and what the reference does."""
 
-_CODE = re.compile(r"(<a [^>]*>.*?</a>|<h[1-6].*?</h[1-6]>|<pre.*?</pre>)|<code>([\w.]+)(\(\))?</code>", re.DOTALL)
+_CODE = re.compile(
+    r'<h\d id="(?P<entry>mockforge_nb[\w.]*)"|<a [^>]*>.*?</a>|<pre.*?</pre>|<b><code>.*?</code></b>'
+    r"|<code>(?P<name>[\w.]+)(?P<called>\(\))?</code>",
+    re.DOTALL,
+)
 _CELL = re.compile(r"<td[^>]*><code>\..*?</td>")
 _WORD = re.compile(r"<code>(\.(\w+)\([^<]*)</code>")
 _HEADING = re.compile(
@@ -93,7 +97,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     # A method's heading has its class, and a function's its module, which a reader who searches writes, too.
     html = _HEADING.sub(r"\1\2.", html)
     html = _CELL.sub(lambda cell: _WORD.sub(_word, cell[0]), html)
-    return _CODE.sub(_named, html)
+    return _Names(html).linked()
 
 
 def on_post_build(config: MkDocsConfig) -> None:
@@ -104,22 +108,41 @@ def on_post_build(config: MkDocsConfig) -> None:
         path.unlink()  # for the theme's makers; they name other hosts, too
 
 
-def _named(found: re.Match[str]) -> str:
-    kept, name, called = found.groups()
-    path = None if kept else _path(name)
-    return found[0] if path is None else _link(path, f"{name}{called or ''}")
-
-
 def _word(found: re.Match[str]) -> str:
     text, name = found.groups()
     return _link(f"mockforge_nb.Mock.{name}", text) if hasattr(mockforge_nb.Mock, name) else found[0]
 
 
-def _path(name: str) -> str | None:
-    """Return what the reference calls a name, if it is a public one."""
-    first, _, rest = name.removeprefix("mockforge_nb.").partition(".")
-    path = NAMES.get(first)
-    return f"{path}.{rest}" if path and rest else path
+class _Names:
+    """The names in a page's text, which mean what they mean where they stand: in Connection, `close` is its own.
+
+    Args:
+        html: The page.
+    """
+
+    def __init__(self, html: str) -> None:
+        self._html = html
+        self._entries = {found["entry"] for found in _CODE.finditer(html) if found["entry"]}
+        self._owner = ""
+
+    def linked(self) -> str:
+        """Return the page with links to what its names mean."""
+        return _CODE.sub(self._named, self._html)
+
+    def _named(self, found: re.Match[str]) -> str:
+        if found["entry"]:
+            self._owner = found["entry"]
+        path = self._path(found["name"]) if found["name"] else None
+        return found[0] if path is None else _link(path, f"{found['name']}{found['called'] or ''}")
+
+    def _path(self, name: str) -> str | None:
+        """Return what the reference calls a name, if it is a public one."""
+        for owner in (self._owner, self._owner.rpartition(".")[0]):
+            if f"{owner}.{name}" in self._entries:
+                return f"{owner}.{name}"
+        first, _, rest = name.removeprefix("mockforge_nb.").partition(".")
+        path = NAMES.get(first)
+        return f"{path}.{rest}" if path and rest else path
 
 
 def _link(path: str, text: str) -> str:

@@ -68,8 +68,8 @@ class Script(Generated, FromModel, ByHand):
 
     Example:
         >>> script = Script().send({"type": "hello"}).wait("^ACK$", timeout=5).send("tick", after=0.1).close()
-        >>> Mock().replay(script).simulate([(1, "ACK")]).df[["elapsed", "direction", "opcode"]].values.tolist()[1:]
-        [[0.0, 'out', 'text'], [1.0, 'in', 'text'], [1.1, 'out', 'text'], [1.1, 'out', 'close'], [1.1, '...
+        >>> Mock().replay(script).simulate([(1, "ACK")]).df["opcode"].tolist()
+        ['handshake', 'text', 'text', 'text', 'close', 'close']
     """
 
     __slots__ = ("_delays", "_endless", "_name", "_program", "_steps", "recorded", "rules", "written")

@@ -182,6 +182,13 @@ def test_signatures_have_types_and_no_private_parameters(site: Site) -> None:
     assert "echo(prefix: str = '') -&gt; Mock" in text.replace("&#39;", "'")
     assert re.search(r"latency\([^)]*direction[^)]*\) -&gt; Mock", text)  # of Mock; of a server: Live
     assert "_behaviour" not in text
+    of_server = re.sub(r"<[^>]+>", "", site.pages["reference/server.html"].text)
+    assert re.search(r"latency\([^)]*direction[^)]*\) -&gt; Live", of_server)
+
+
+def test_a_name_in_the_text_leads_to_its_entry_and_in_a_class_to_its_own(site: Site) -> None:
+    assert "#mockforge_nb.connections.Connection.close" in site.pages["reference/connection.html"].links
+    assert "reference/mock.html#mockforge_nb.Mock.replay" in site.pages["guide.html"].links
 
 
 def test_a_class_has_the_attributes_that_its_base_describes(site: Site) -> None:

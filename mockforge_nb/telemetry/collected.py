@@ -33,9 +33,9 @@ class Spans:
         why: Why there are none; empty: they are collected.
 
     Example:
-        >>> Mock().serve(port=0).spans
+        >>> with Mock().serve(port=0) as server:
+        ...     server.spans
         <Spans: none, as the mock is not traced: Mock().trace()>
-        >>> stop_all()
     """
 
     def __init__(self, why: str = UNTRACED) -> None:
