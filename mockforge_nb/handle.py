@@ -32,7 +32,7 @@ from .network import NetworkWords, conditions_of
 from .registry import Origin
 from .traffic import Traffic
 from .wire.listener import Listener, Waiter
-from .wire.portal import LoopThread, loop_thread
+from .wire.portal import Loop, loop_thread
 from .wire.recorder import Recorder
 from .words import Word
 
@@ -59,6 +59,9 @@ class Server(NetworkWords[Live]):
         connections: Every connection, open and closed.
     """
 
+    host: str
+    port: int
+
     def __init__(
         self,
         mock: Mock,
@@ -67,12 +70,12 @@ class Server(NetworkWords[Live]):
         host: str,
         port: int,
         started: Origin,
-        loop: LoopThread,
+        loop: Loop,
     ) -> None:
         seed = mock._seed
         self.mock = mock
         self.seed: int = secrets.randbits(32) if seed is None else seed
-        self.host, self.path = host, routes.first.path.text
+        self.path = routes.first.path.text
         self._root = root
         self._routes = routes  # without what is said to the network while it runs
         self._live: list[Word] = []
@@ -96,15 +99,26 @@ class Server(NetworkWords[Live]):
         self._failures = len(loop.failures)
         self.traffic = Traffic(log)
         self.connections = Connections(self)
-        self.port: int = loop.run(self.listener.start, host, port)
+        self._open(host, port)
         self._upstreams = [route.plan.behaviour.upstream for route in routes if isinstance(route.plan.behaviour, Relay)]
-        log.url = (self._upstreams[0].url if self._upstreams else "") or self.url
+        log.url = (self._upstreams[0].url if self._upstreams else "") or self._place
         self._recorders: dict[str, Recorder] = {}
         try:
             self._record(routes)
         except (RecordingError, OptionError):
-            loop.run(self.listener.stop, 1001)
+            self._end(1001)
             raise
+
+    def _open(self, host: str, port: int) -> None:
+        """Begin to serve."""
+        self.host, self.port = host, self._loop.run(self.listener.start, host, port)
+
+    def _end(self, code: int) -> None:
+        """Serve no more."""
+        self._loop.run(self.listener.stop, code)
+
+    def _admit(self, where: str, mock: Mock, routes: Routes) -> None:
+        """Raise OptionError if something of these plans cannot be served here: of a server of our own, all can."""
 
     def _record(self, routes: Routes) -> None:
         """Begin the recordings that plans ask for and that are not there yet.
@@ -123,7 +137,7 @@ class Server(NetworkWords[Live]):
                     )
         for path, one in wanted.items():
             if path not in self._recorders:
-                url = next((each.url for each in self._upstreams if each.url), "") or self.url
+                url = next((each.url for each in self._upstreams if each.url), "") or self._place
                 first = header(url, rfc3339(self.listener.log.started_ns), "proxy" if self._upstreams else "mock")
                 self._recorders[path] = Recorder(one, first)
                 self.listener.taps[path] = self._recorders[path].tap
@@ -146,6 +160,11 @@ class Server(NetworkWords[Live]):
     def url(self) -> str:
         """The URL to connect to: that of the first path that is served."""
         return self.url_for(self.path)
+
+    @property
+    def _place(self) -> str:
+        """Where it is, for people."""
+        return self.url
 
     def url_for(self, path: str) -> str:
         """Return the URL of a path on this server, which may have a query; nothing need be served there.
@@ -210,7 +229,7 @@ class Server(NetworkWords[Live]):
         if slow:
             warnings.warn(f"{slow} of {reached + slow} connections read too slowly and were left out", stacklevel=2)
         elif not reached:
-            who = f"nobody is connected to {self.url}" if room is None else f"nobody is in the room {room!r}"
+            who = f"nobody is connected to {self._place}" if room is None else f"nobody is in the room {room!r}"
             warnings.warn(f"{who}: nothing was sent", stacklevel=2)
         return reached
 
@@ -249,6 +268,7 @@ class Server(NetworkWords[Live]):
             raise OptionError("update(running=)", running, valid=RUNNING)
         self._must_run()
         routes = Routes(mock._plans(self._root), self.state)
+        self._admit("update()", mock, routes)
         self._record(routes)
         self._routes = routes
         self.call(self.listener.update, self._under(), running)
@@ -262,7 +282,9 @@ class Server(NetworkWords[Live]):
         return self._routes.under(lambda conditions: conditions_of(live, conditions)) if live else self._routes
 
     def _says(self, word: Word) -> Live:
-        self.call(self.listener.change, self._under(word))
+        routes = self._under(word)
+        self._admit(f"{word.call}()", self.mock, routes)
+        self.call(self.listener.change, routes)
         self._live.append(word)
 
         def undo() -> None:
@@ -330,7 +352,7 @@ class Server(NetworkWords[Live]):
                 return  # another thread was faster
             del registry.running[self.port]
             self._stopped = True
-        self._loop.run(self.listener.stop, code)
+        self._end(code)
         for recorder in self._recorders.values():
             recorder.close()
 
@@ -374,7 +396,7 @@ class Server(NetworkWords[Live]):
 
     def _no_connection(self, waiter: Waiter, count: int, timeout: float | None) -> ExpectationError:
         return ExpectationTimeoutError(
-            f"{count} connection{'s' if count > 1 else ''} to {self.url} did not come within {timeout:g} s; "
+            f"{count} connection{'s' if count > 1 else ''} to {self._place} did not come within {timeout:g} s; "
             f"{len(waiter.found)} came"
         )
 
@@ -385,12 +407,12 @@ class Server(NetworkWords[Live]):
 
     def __repr__(self) -> str:
         if self._stopped:
-            return f"<{type(self).__name__} {self.url}, stopped>"
+            return f"<{type(self).__name__} {self._place}, stopped>"
         count = sum(wire.open for wire in list(self.listener.connections))
         text = f"{count} connection{'s' if count != 1 else ''}"
         if errors := self.errors:
             text += f", {len(errors)} error{'s' if len(errors) != 1 else ''}, the first: {_line(errors[0])}"
-        return f"<{type(self).__name__} {self.url}, {text}>"
+        return f"<{type(self).__name__} {self._place}, {text}>"
 
     def _repr_html_(self) -> str:
         from .notebook.display import server_html
