@@ -44,7 +44,7 @@ Started = tuple[Callable[[], None], threading.Thread]
 def _uvicorn(app: Any, one: socket.socket, by: str, options: dict[str, Any]) -> Started:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one of them is old, and still used
-        config = uvicorn.Config(app, ws=by, log_level="critical", timeout_graceful_shutdown=5, **options)  # type: ignore[arg-type]
+        config = uvicorn.Config(app, ws=by, log_level="critical", timeout_graceful_shutdown=5, **options)
         config.load()
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[one])), daemon=True)
@@ -71,7 +71,7 @@ def _hypercorn(app: Any, one: socket.socket, by: str, options: dict[str, Any]) -
         end = asyncio.Event()
         kept.extend((asyncio.get_running_loop(), end))
         ready.set()
-        await hypercorn.asyncio.serve(app, config, shutdown_trigger=end.wait)  # type: ignore[arg-type]
+        await hypercorn.asyncio.serve(app, config, shutdown_trigger=end.wait)
 
     thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
     thread.start()
