@@ -92,8 +92,14 @@ class MockApp(MockServer):
         """Do nothing: the ASGI server listens."""
 
     def _end(self, code: int) -> None:
-        if self._host_loop.runs:
+        if not self._host_loop.runs:
+            return
+        try:
             self._loop.run(self._close_all, code)
+        except ProtocolError:
+            if self._host_loop.runs:
+                raise
+            # The loop ended meanwhile, and with it the connections.
 
     async def _close_all(self, code: int) -> None:
         if not self.listener.stopped and hasattr(self.listener, "loop"):

@@ -158,7 +158,8 @@ class AsgiTransport(asyncio.Transport):
 
     async def run(self, request: bytes) -> None:
         """Drive the connection to its end."""
-        await self._receive()  # "websocket.connect"
+        if (await self._receive())["type"] != "websocket.connect":
+            return  # the client is gone already
         self._protocol.connection_made(self)
         self._feed(request)
         tasks = [self._loop.create_task(each) for each in (self._reading(), self._writing())]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar, cast
 
 from mockforge_nb.errors import ProtocolError
@@ -96,6 +96,8 @@ class BorrowedLoop:
         while True:
             try:
                 return running.result(LOOK_SECONDS)
+            except CancelledError:
+                raise ProtocolError("the event loop of the ASGI server ended meanwhile") from None
             except TimeoutError:
                 if running.done():
                     return running.result()

@@ -360,6 +360,24 @@ def test_an_abort_ends_tcp_where_the_server_lets_it(by: str, code: int, mock: Mo
         assert rows(app)[-1] == ("out", "abort", 0)
 
 
+def test_what_exceeds_the_data_limit_never_arrives_and_tcp_ends() -> None:
+    app = Mock().replay([{"text": "x" * 300}] * 9).fault("limit_data", size=1000).asgi()
+    with hosted(app) as url, connect(f"{url}/ws") as client:
+        assert drain(client) == (["x" * 300] * 3, 1006, "")
+    assert [row[0] for row in rows(app, 1, "fault") if row[0]] == ["limit_data", "limit_data"]
+
+
+@every_host
+def test_a_handshake_takes_its_time_and_has_its_limit(by: str) -> None:
+    app = Mock().connect_delay(0.2).limits(connections=1).asgi()
+    with hosted(app, by) as url:
+        began = time.monotonic()
+        with connect(f"{url}/ws"):
+            assert time.monotonic() - began >= 0.2
+            assert refusal(f"{url}/ws")[0] == 503
+    assert rows(app, 1, "opcode", "delay_ms")[0] == ("handshake", 200)
+
+
 @every_host
 def test_a_client_that_just_goes_is_gone(by: str) -> None:
     app = Mock().asgi()
@@ -461,6 +479,7 @@ def test_every_fault_works_or_is_refused() -> None:
                 mock.asgi()
         else:
             assert isinstance(mock.asgi(), MockApp)
+    assert f"``{' '.join(REFUSED)}``" in " ".join(str(Mock.asgi.__doc__).split())
 
 
 @pytest.mark.parametrize(
