@@ -327,6 +327,34 @@ def test_an_application_that_its_server_cancels_leaves_nothing_behind() -> None:
     assert rows(app)[-1] == ("in", "abort", 0)
 
 
+def test_no_more_is_taken_from_the_server_than_the_session_takes() -> None:
+    read = asyncio.Event()
+
+    async def handler(conn: Connection) -> None:
+        await read.wait()
+        async for _ in conn:
+            pass
+
+    async def main() -> None:
+        one = Driven(Mock().handle(handler).asgi())
+        assert (await one.tell("websocket.connect"))["type"] == "websocket.accept"
+        for index in range(5000):
+            one.coming.put_nowait({"type": "websocket.receive", "text": str(index)})
+        left = -1
+        while left != one.coming.qsize():
+            left = one.coming.qsize()
+            await asyncio.sleep(0.2)
+        assert 3900 < left < 4000  # 1024 wait for a handler
+        read.set()
+        async with asyncio.timeout(PATIENCE):
+            while one.coming.qsize():
+                await asyncio.sleep(0.01)
+        one.coming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+        await one.task
+
+    asyncio.run(main())
+
+
 def test_what_a_server_raises_is_raised_to_it_unless_it_says_that_the_client_is_gone() -> None:
     app = Mock().asgi()
 
