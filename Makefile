@@ -48,6 +48,7 @@ bench: $(READY)  ## what the README's figures come from
 	$(BIN)/python benchmarks/proxy.py
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/generators.py
+	$(BIN)/python benchmarks/asgi.py
 
 clean:  ## forget .venv and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""ASGI servers, each on a loop and a thread of its own."""
+"""ASGI servers, each on a loop and a thread of its own, and what the tests of applications share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from typing import Any
 
 import hypercorn.asyncio
 import hypercorn.config
+import pytest
 import uvicorn
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from mockforge_nb.asgi import MockApp
 
 from .raw import PATIENCE, eventually
 
@@ -81,3 +86,36 @@ def _hypercorn(app: Any, one: socket.socket, by: str, options: dict[str, Any]) -
         kept[0].call_soon_threadsafe(kept[1].set)
 
     return stop, thread
+
+
+def drain(client: ClientConnection) -> tuple[list[str | bytes], int, str]:
+    """What a client reads until the end, and how it ends."""
+    got: list[str | bytes] = []
+    while True:
+        try:
+            got.append(client.recv(PATIENCE))
+        except ConnectionClosed as error:
+            return got, error.rcvd.code if error.rcvd else 1006, error.rcvd.reason if error.rcvd else ""
+
+
+def refusal(url: str) -> tuple[int, str]:
+    """How a handshake is refused: the HTTP status and the body."""
+    with pytest.raises(InvalidStatus) as refused, connect(url):
+        pass
+    response = refused.value.response
+    return response.status_code, bytes(response.body or b"").decode()
+
+
+class Driven:
+    """A connection that the test itself drives, in the place of an ASGI server."""
+
+    def __init__(self, app: MockApp, **scope: Any) -> None:
+        self.coming: asyncio.Queue[Any] = asyncio.Queue()
+        self.said: asyncio.Queue[Any] = asyncio.Queue()
+        given = {"type": "websocket", "path": "/ws", "query_string": b"", "headers": [], "subprotocols": []} | scope
+        self.task = asyncio.ensure_future(app(given, self.coming.get, self.said.put))
+
+    async def tell(self, kind: str, **more: Any) -> Any:
+        """Tell the application something, and return what it says next."""
+        self.coming.put_nowait({"type": kind, **more})
+        return await asyncio.wait_for(self.said.get(), PATIENCE)
