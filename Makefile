@@ -53,6 +53,7 @@ bench: $(READY)  ## what the README's figures come from
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/generators.py
 	$(BIN)/python benchmarks/telemetry.py
+	$(BIN)/python benchmarks/asgi.py
 
 clean:  ## forget .venv, the site and all caches
 	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

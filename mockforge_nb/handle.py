@@ -35,7 +35,7 @@ from .telemetry.collected import Spans
 from .telemetry.measured import Metrics
 from .traffic import Traffic
 from .wire.listener import Listener, Waiter
-from .wire.portal import LoopThread, loop_thread
+from .wire.portal import Loop, loop_thread
 from .wire.recorder import Recorder
 from .words import Word
 
@@ -63,6 +63,9 @@ class Server(NetworkWords[Live]):
         connections: Every connection, open and closed.
     """
 
+    host: str
+    port: int
+
     def __init__(
         self,
         mock: Mock,
@@ -71,12 +74,12 @@ class Server(NetworkWords[Live]):
         host: str,
         port: int,
         started: Origin,
-        loop: LoopThread,
+        loop: Loop,
     ) -> None:
         seed = mock._seed
         self.mock = mock
         self.seed: int = secrets.randbits(32) if seed is None else seed
-        self.host, self.path = host, routes.first.path.text
+        self.path = routes.first.path.text
         self._root = root
         self._routes = routes  # without what is said to the network while it runs
         self._live: list[Word] = []
@@ -100,9 +103,9 @@ class Server(NetworkWords[Live]):
         self._failures = len(loop.failures)
         self.traffic = Traffic(log)
         self.connections = Connections(self)
-        self.port: int = loop.run(self.listener.start, host, port)
+        self._open(host, port)
         self._upstreams = [route.plan.behaviour.upstream for route in routes if isinstance(route.plan.behaviour, Relay)]
-        log.url = (self._upstreams[0].url if self._upstreams else "") or self.url
+        log.url = (self._upstreams[0].url if self._upstreams else "") or self._place
         self._recorders: dict[str, Recorder] = {}
         self.spans, self.metrics = Spans(), Metrics()
         self._telemetry: Telemetry | None = None
@@ -110,8 +113,19 @@ class Server(NetworkWords[Live]):
             self._record(routes)
             self._observe(mock)
         except (RecordingError, OptionError):
-            loop.run(self.listener.stop, 1001)
+            self._end(1001)
             raise
+
+    def _open(self, host: str, port: int) -> None:
+        """Begin to serve."""
+        self.host, self.port = host, self._loop.run(self.listener.start, host, port)
+
+    def _end(self, code: int) -> None:
+        """Serve no more."""
+        self._loop.run(self.listener.stop, code)
+
+    def _admit(self, where: str, mock: Mock, routes: Routes) -> None:
+        """Raise OptionError if something of these plans cannot be served here: of a server of our own, all can."""
 
     def _record(self, routes: Routes) -> None:
         """Begin the recordings that plans ask for and that are not there yet.
@@ -130,7 +144,7 @@ class Server(NetworkWords[Live]):
                     )
         for path, one in wanted.items():
             if path not in self._recorders:
-                url = next((each.url for each in self._upstreams if each.url), "") or self.url
+                url = next((each.url for each in self._upstreams if each.url), "") or self._place
                 first = header(url, rfc3339(self.listener.log.started_ns), "proxy" if self._upstreams else "mock")
                 self._recorders[path] = Recorder(one, first)
                 self.listener.taps[path] = self._recorders[path].tap
@@ -142,7 +156,7 @@ class Server(NetworkWords[Live]):
             return
         from .telemetry.telemetry import Telemetry
 
-        made = Telemetry(self.listener, self.host, self.port, tracing, measuring, mock._seed)
+        made = Telemetry(self.listener, *self._address, tracing, measuring, mock._seed)
         self._telemetry, self.spans, self.metrics = made, made.spans, made.metrics
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
@@ -169,6 +183,16 @@ class Server(NetworkWords[Live]):
             True
         """
         return self.url_for(self.path)
+
+    @property
+    def _place(self) -> str:
+        """Where it is, for people."""
+        return self.url
+
+    @property
+    def _address(self) -> tuple[str, int]:
+        """Where it listens; 0: it is not known yet."""
+        return self.host, self.port
 
     def url_for(self, path: str) -> str:
         """Return the URL of a path on this server, which may have a query; nothing need be served there.
@@ -293,7 +317,7 @@ class Server(NetworkWords[Live]):
         if slow:
             warnings.warn(f"{slow} of {reached + slow} connections read too slowly and were left out", stacklevel=2)
         elif not reached:
-            who = f"nobody is connected to {self.url}" if room is None else f"nobody is in the room {room!r}"
+            who = f"nobody is connected to {self._place}" if room is None else f"nobody is in the room {room!r}"
             warnings.warn(f"{who}: nothing was sent", stacklevel=2)
         return reached
 
@@ -357,6 +381,7 @@ class Server(NetworkWords[Live]):
                 raise OptionError("update()", word, "is said when a mock is served", "serve() the new mock")
         self._must_run()
         routes = Routes(mock._plans(self._root), self.state)
+        self._admit("update()", mock, routes)
         self._record(routes)
         self._routes = routes
         self.call(self.listener.update, self._under(), running)
@@ -371,7 +396,9 @@ class Server(NetworkWords[Live]):
         return self._routes.under(lambda conditions: conditions_of(live, conditions)) if live else self._routes
 
     def _says(self, word: Word) -> Live:
-        self.call(self.listener.change, self._under(word))
+        routes = self._under(word)
+        self._admit(f"{word.call}()", self.mock, routes)
+        self.call(self.listener.change, routes)
         self._live.append(word)
 
         def undo() -> None:
@@ -467,7 +494,11 @@ class Server(NetworkWords[Live]):
                 return  # another thread was faster
             del registry.running[self.port]
             self._stopped = True
-        self._loop.run(self.listener.stop, code)
+        self._end(code)
+        self._flush()
+
+    def _flush(self) -> None:
+        """Let recordings be whole, and export what is left of spans and metrics."""
         for recorder in self._recorders.values():
             recorder.close()
         if self._telemetry is not None:
@@ -513,7 +544,7 @@ class Server(NetworkWords[Live]):
 
     def _no_connection(self, waiter: Waiter, count: int, timeout: float | None) -> ExpectationError:
         return ExpectationTimeoutError(
-            f"{count} connection{'s' if count > 1 else ''} to {self.url} did not come within {timeout:g} s; "
+            f"{count} connection{'s' if count > 1 else ''} to {self._place} did not come within {timeout:g} s; "
             f"{len(waiter.found)} came"
         )
 
@@ -524,12 +555,12 @@ class Server(NetworkWords[Live]):
 
     def __repr__(self) -> str:
         if self._stopped:
-            return f"<{type(self).__name__} {self.url}, stopped>"
+            return f"<{type(self).__name__} {self._place}, stopped>"
         count = sum(wire.open for wire in list(self.listener.connections))
         text = f"{count} connection{'s' if count != 1 else ''}"
         if errors := self.errors:
             text += f", {len(errors)} error{'s' if len(errors) != 1 else ''}, the first: {_line(errors[0])}"
-        return f"<{type(self).__name__} {self.url}, {text}>"
+        return f"<{type(self).__name__} {self._place}, {text}>"
 
     def _repr_html_(self) -> str:
         from .notebook.display import server_html

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
+    from .asgi import MockApp
     from .augmentation import ReplayAugmentationConfig, WebSocketAiConfig
     from .connections import Connection, Request
     from .core.message import Message
@@ -785,6 +786,26 @@ class Mock(NetworkWords["Mock"]):
         from .server import Starting
 
         return Starting(self, {"host": host, "port": port, "path": path, "replace": replace})
+
+    def asgi(self, *, path: str = "/ws") -> MockApp:
+        """Return the mock as an ASGI application, to be run by uvicorn or hypercorn or mounted in FastAPI or Starlette.
+
+        ``uvicorn.run(Mock().echo().asgi())`` serves ``ws://127.0.0.1:8000/ws``, and ``app.mount("/live",
+        Mock().echo().asgi())`` adds ``/live/`` to an application. It is its own handle: ``app.traffic.df``,
+        ``app.send(…)``, ``app.wait_for(…)``, ``app.check()`` are as those of `serve`, from whichever thread.
+
+        Args:
+            path: The path of the mock, behind the one where it is mounted; there it answers at the mount's root, too.
+
+        Raises:
+            OptionError: A wrong argument, a template with a variable that nothing defines, or what only a port of our
+                own can do: faults of frames, TCP, pings and handshakes (``slicer invalid_utf8 bad_frame reset_peer
+                slow_close timeout half_open no_pong wrong_accept missing_upgrade cut_handshake wrong_subprotocol``),
+                `compression`, ``limits(handshake_seconds=)``.
+        """
+        from .asgi import MockApp
+
+        return MockApp(self, path)
 
     def simulate(
         self,
