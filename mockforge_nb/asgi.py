@@ -75,6 +75,10 @@ class MockApp(MockServer):
     1006), hypercorn closes with 1011. What a client answers to a close frame is not told to applications; the log has
     it with the code that was sent. How the client left is what the server says: hypercorn always says 1006, uvicorn
     1005 where TCP just ended.
+
+    Example:
+        >>> Mock().replay(["a", "b"], rate=1).asgi()
+        <MockApp /ws, 0 connections>
     """
 
     def __init__(self, mock: Mock, path: str) -> None:

@@ -802,6 +802,12 @@ class Mock(NetworkWords["Mock"]):
                 own can do: faults of frames, TCP, pings and handshakes (``slicer invalid_utf8 bad_frame reset_peer
                 slow_close timeout half_open no_pong wrong_accept missing_upgrade cut_handshake wrong_subprotocol``),
                 `compression`, ``limits(handshake_seconds=)``.
+
+        Example:
+            >>> app = Mock().echo().asgi(path="/live")
+            >>> app
+            <MockApp /live, 0 connections>
+            >>> app.stop()
         """
         from .asgi import MockApp
 
