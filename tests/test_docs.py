@@ -193,7 +193,7 @@ def test_a_name_in_the_text_leads_to_its_entry_and_in_a_class_to_its_own(site: S
 
 def test_a_class_has_the_attributes_that_its_base_describes(site: Site) -> None:
     text = re.sub(r"<[^>]+>", "", site.pages["reference/server.html"].text)
-    assert text.count("Every message, in and out.") == len(("MockServer", "AsyncMockServer"))
+    assert text.count("Every message, in and out.") == len(("MockServer", "AsyncMockServer", "MockApp"))
 
 
 def test_an_example_is_shown_as_code(site: Site) -> None:
