@@ -60,7 +60,7 @@ _LOADED = re.compile(
     r"<script\b[^>]*https:[^>]*></script>|<script\b[^>]*>(?:(?!</script>).)*\bimport\((?:(?!</script>).)*</script>",
     re.DOTALL,
 )
-_OUTSIDE = re.compile(r"https://unpkg\.com/[^\"']+")
+_OUTSIDE = re.compile(r"https://[^\"'\s]+/(?:resize-observer-polyfill|mermaid@[^\"'\s]+)")
 
 
 def on_config(config: MkDocsConfig) -> None:
