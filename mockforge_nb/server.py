@@ -87,11 +87,11 @@ class MockServer(Server):
             path: The path; the mock's own unless given.
             options: Passed on to `websockets.sync.client.connect`: ``additional_headers``, ``subprotocols``, …
         """
-        return Client(self.url if path is None else self.url_for(path), **options)
+        return Client(self.url if path is None else self.url_for(path), **self._trusting(options))
 
     async def aclient(self, path: str | None = None, **options: Any) -> AsyncClient:
         """Connect a client for coroutines; arguments as for `client`."""
-        return await open_async(self.url if path is None else self.url_for(path), **options)
+        return await open_async(self.url if path is None else self.url_for(path), **self._trusting(options))
 
     def stop(self) -> None:
         """Free the port and close all connections with 1001; half a second at most; stopping twice is fine."""
@@ -161,7 +161,7 @@ class AsyncMockServer(Server):
 
     async def client(self, path: str | None = None, **options: Any) -> AsyncClient:
         """Connect a client for coroutines; arguments as for `MockServer.client`."""
-        return await open_async(self.url if path is None else self.url_for(path), **options)
+        return await open_async(self.url if path is None else self.url_for(path), **self._trusting(options))
 
     aclient = client
 
