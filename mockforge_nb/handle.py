@@ -467,7 +467,7 @@ def start(
     wanted_host = (os.environ.get("MOCKFORGE_WS_HOST") or DEFAULT_HOST) if host is None else host
     if not isinstance(wanted_host, str):
         raise OptionError("serve(host=)", host, "is not a text such as '127.0.0.1'")
-    wanted = _port(port)
+    wanted = port_of(port)
     loop = loop_thread()
     with registry.lock:
         registry.free(wanted_host, wanted, started, replace=replace)
@@ -514,7 +514,12 @@ def rules_frame(routes: Routes) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["path", "rule", "name", "pattern", "took"])
 
 
-def _port(port: object) -> int:
+def port_of(port: object) -> int:
+    """Return a port if it is one; None: that of the environment, or the default.
+
+    Raises:
+        OptionError: It is none.
+    """
     where, value = "serve(port=)", port
     if port is None:
         where, value = "MOCKFORGE_WS_PORT", os.environ.get("MOCKFORGE_WS_PORT", DEFAULT_PORT)
