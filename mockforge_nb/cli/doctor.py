@@ -208,6 +208,10 @@ def _port(port: int | None) -> Iterator[Finding]:
 
     host = os.environ.get("MOCKFORGE_WS_HOST") or DEFAULT_HOST
     try:
+        _host(host)
+    except BindError:
+        host = DEFAULT_HOST  # the variable's own finding says what is wrong with it
+    try:
         wanted = port_of(port)
     except OptionError:
         return  # the variable's own finding says so

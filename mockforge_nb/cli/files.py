@@ -111,7 +111,7 @@ def _warned() -> Iterator[list[str]]:
     """Keep the warnings of a block, as texts."""
     said: list[str] = []
 
-    def keep(message: Warning | str, category: type[Warning], *_: object) -> None:
+    def keep(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
         if issubclass(category, UserWarning):
             said.append(str(message))
 

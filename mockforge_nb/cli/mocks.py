@@ -92,12 +92,14 @@ class Wanted:
             return Mock().replay(script, **self._said(OF_REPLAYS))
         if name == "llm":
             self._only("a story", ("shared", "then"))
-            story: dict[str, Any] = {
-                "rate": 1.0 if self.rate is None else self.rate,
-                "model": self.model,
-                "seed": self.seed or 1,
-            }
-            return Mock().narrate(value, events=self.n or 100, **story, **self._said(("shared", "then")))
+            return Mock().narrate(
+                value,
+                events=self.n or 100,
+                rate=1.0 if self.rate is None else self.rate,
+                model=self.model,
+                seed=1 if self.seed is None else self.seed,
+                **self._said(("shared", "then")),
+            )
         self._only("--" + name, ())
         if name == "echo":
             return Mock().echo()
