@@ -8,15 +8,18 @@ from typing import Annotated
 import typer
 
 from . import doctor, files, generating, playing, recording, serving
+from .group import Group
 from .say import DEBUG, say
 
 app = typer.Typer(
     name="mockforge-nb",
+    cls=Group,
     help="A WebSocket mock: serve, record, look at, make and play replay files.",
     epilog="Exit codes: 0 done, also when Ctrl-C ended it; 1 it failed; 2 used in a wrong way.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
+    add_completion=False,  # its options make Typer load pydantic before every help
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

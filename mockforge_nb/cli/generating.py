@@ -10,6 +10,7 @@ import typer
 
 from . import words
 from .files import COLUMNS, FORCE, TEMPLATE, TIME, UNIT, load, table_options
+from .group import Group
 from .say import aside
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 NUMBER: Final = 100
 
 app = typer.Typer(
+    cls=Group,
     help="Make a replay file: of a table, by Faker, like a file, of a ready feed, or by a language model.",
     no_args_is_help=True,
     epilog="Examples:\n\nmockforge-nb generate feed trades -n 1000 --rate 20 --seed 1 -o trades.jsonl",

@@ -23,9 +23,8 @@ COMMAND = (sys.executable, "-m", "mockforge_nb")
 
 def environment(**more: str) -> dict[str, str]:
     """Return a child's environment, without what is set for this one."""
-    kept = {
-        key: value for key, value in os.environ.items() if not key.startswith(("MOCKFORGE_", "NO_COLOR", "COLUMNS"))
-    }
+    ours = ("MOCKFORGE_", "NO_COLOR", "COLUMNS")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     return {**kept, "PYTHONPATH": ROOT, "PYTHONIOENCODING": "utf-8", **more}
 
 

@@ -80,9 +80,7 @@ def test_it_ends_by_itself_after_a_time(run: Run) -> None:
 
 
 def test_over_tls_with_the_authority_in_a_file(start: Start, tmp_path: Path) -> None:
-    serving = start(
-        "serve", "--faker", "id=uuid4", "--rate", "1000", "-n", "1", "--tls", "--ca", "ca.pem", "--port", "0"
-    )
+    serving = start("serve", "--faker", "id=uuid4", "-n", "1", "--tls", "--ca", "ca.pem", "--port", "0")
     url = serving.url()
     assert url.startswith("wss://")
     trust = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
