@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -78,6 +78,8 @@ def _python() -> Iterator[Finding]:
 
 def _required() -> dict[str, list[str]]:
     """Return what the package requires, by extra; empty: always."""
+    from importlib import metadata
+
     found: dict[str, list[str]] = {}
     for line in metadata.requires(PACKAGE) or ():
         extra = _EXTRA.search(line)
@@ -86,6 +88,8 @@ def _required() -> dict[str, list[str]]:
 
 
 def _packages() -> Iterator[Finding]:
+    from importlib import metadata
+
     try:
         required = _required()
     except metadata.PackageNotFoundError:
@@ -99,6 +103,8 @@ def _packages() -> Iterator[Finding]:
 
 
 def _package(line: str, *, loads: bool) -> Finding:
+    from importlib import metadata
+
     found = _NAME.match(line)
     assert found is not None  # as it is in the package's metadata
     name = found[0]
@@ -124,6 +130,8 @@ def _older(version: str, bound: str) -> bool:
 
 
 def _extras() -> Iterator[Finding]:
+    from importlib import metadata
+
     try:
         required = _required()
     except metadata.PackageNotFoundError:
@@ -139,6 +147,8 @@ def _extras() -> Iterator[Finding]:
 
 
 def _loop() -> Iterator[Finding]:
+    from importlib import metadata
+
     from mockforge_nb.wire.portal import UVLOOP
 
     if UVLOOP:
