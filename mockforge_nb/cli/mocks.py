@@ -26,7 +26,7 @@ class Wanted:
         sources: What it does, by the name of its option: `file`, `echo`, `proxy`, `faker`, `feed`, `llm`.
         playing: How a script is played: options of `Mock.replay`, None where nothing was said.
         network: `latency`, `bandwidth`, `preset`, and a list of `fault`.
-        secured: `certificate` and `key`; None: it is served without TLS.
+        secured: `certificate`, `key` and `password`; None: it is served without TLS.
         record: Where it is recorded to.
         redact: JSONPaths of what is not recorded.
         seed, clock, rate, n, model, connection: As in the library.

@@ -28,7 +28,7 @@ SPELLED: Final = {
     "proxy(record=)": "--record",
     "tls(certificate=)": "--cert",
     "tls(key=)": "--key",
-    "tls(password=)": "--key",
+    "tls(password=)": "--key-password",
     "load(connection=)": "--connection",
     "load(url=)": "--url",
 }

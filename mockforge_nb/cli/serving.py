@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 0.25
 """How often it is looked whether something has happened."""
 
+KEY_PASSWORD: Final = "MOCKFORGE_NB_KEY_PASSWORD"
+"""The variable for a password, as what is written at a command line others may see."""
+
 DOES, PLAYS, NETWORK, WHERE, SHOWS = (
     "What it does (one of these, or FILE)",
     "How FILE is played",
@@ -155,6 +158,10 @@ def serve(
         str | None, typer.Option(metavar="PEM", help="Serve wss:// with this certificate.", rich_help_panel=WHERE)
     ] = None,
     key: Annotated[str | None, typer.Option(metavar="PEM", help="Its private key.", rich_help_panel=WHERE)] = None,
+    key_password: Annotated[
+        str | None,
+        typer.Option(envvar=KEY_PASSWORD, help="What the key is encrypted with.", rich_help_panel=WHERE),
+    ] = None,
     ca: Annotated[
         Path | None,
         typer.Option(metavar="PEM", help="Write by what clients trust it to this file.", rich_help_panel=WHERE),
@@ -198,7 +205,7 @@ def serve(
             "timing": None if timing is None else timing.value,
         },
         network={"latency": latency, "bandwidth": bandwidth, "fault": fault, "preset": preset},
-        secured={"certificate": cert, "key": key} if tls or cert or key else None,
+        secured={"certificate": cert, "key": key, "password": key_password} if tls or cert or key else None,
         record=record, redact=tuple(redact or ()), seed=seed, clock=clock, rate=rate, n=number, model=model,
         connection=connection, templates=templates, headers=words.headers(header or ()),
         verify=False if insecure else None,
@@ -276,12 +283,14 @@ def _lines(watch: Watch, over: Any, *, as_json: bool = False, quiet: bool = Fals
     """Write a line an event until it is over."""
     while not over(LOOK_SECONDS):
         _tell(watch, as_json=as_json, quiet=quiet)
+        watch.look()  # now and then, so that not all is left to count at the end
 
 
 def _live(watch: Watch, over: Any) -> None:
     """Show the view until it is over."""
     from rich.console import Console
     from rich.live import Live
+    from rich.text import Text
 
     console = Console()
     if not console.is_terminal or console.is_dumb_terminal:
@@ -293,5 +302,6 @@ def _live(watch: Watch, over: Any) -> None:
                 pass
             watch.look()
             live.update(watch.view(), refresh=True)
-    console.print(f"[bold]{watch.server.url}[/] {watch.server.mock!r}", markup=True, highlight=False, soft_wrap=True)
-    return None
+    # Not as markup: a mock may have brackets in it.
+    said = Text.assemble((watch.server.url, "bold"), f" {watch.server.mock!r}")
+    return console.print(said, soft_wrap=True)

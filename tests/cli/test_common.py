@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mockforge_nb import __version__
-from mockforge_nb.cli import words
+from mockforge_nb.cli import main, words
 from mockforge_nb.cli.app import app
 from mockforge_nb.cli.doctor import holder
 from mockforge_nb.errors import OptionError
@@ -69,7 +70,8 @@ class TestDoctor:
         ran = run("doctor", "--port", str(free_port))
         assert ran.code == 0, ran.out
         assert f"port {free_port}" in ran.out
-        assert "[tls]" in ran.out or "is not installed" in ran.out or "[llm]" in ran.out
+        assert re.search(r"^ok +pandas +\d", ran.out, re.MULTILINE)
+        assert re.search(r"^(ok|note) +\[llm\] ", ran.out, re.MULTILINE)
 
     def test_a_held_port_and_wrong_variables(self, run: Run) -> None:
         with socket.socket() as one:
@@ -125,3 +127,21 @@ def test_a_schema_that_cannot_be_read(text: str, tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OptionError, match="--faker"):
         words.schema(text)
+
+
+def test_the_demo_is_the_package_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = iter([0, 1])
+    monkeypatch.setattr("mockforge_nb.demo.main", lambda: next(codes))
+    assert main(["demo"]) == 0
+    assert main(["demo"]) == 1
+
+
+def test_an_error_that_nobody_thought_of_is_a_line_and_not_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> int:
+        raise RuntimeError("oh")
+
+    monkeypatch.setattr("mockforge_nb.demo.main", broken)
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err == "error: RuntimeError: oh (MOCKFORGE_NB_DEBUG=1 or --debug shows where)\n"

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization as form
 from websockets.sync.client import connect
 
 from tests.cli.conftest import COMMAND, Run, Start, environment
@@ -182,3 +184,17 @@ def test_a_held_port_is_exit_code_1(start: Start, run: Run) -> None:
     ran = run("serve", "--echo", "--port", port)
     assert ran.code == 1
     assert "another program holds it" in ran.err
+
+
+def test_an_encrypted_key_and_its_password(start: Start, run: Run, tmp_path: Path) -> None:
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    key = form.load_pem_private_key(issued.private_key_pem.bytes(), None)
+    secret = form.BestAvailableEncryption(b"secret")
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, secret))
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    arguments = ("serve", "--echo", "--port", "0", "--cert", "cert.pem", "--key", "key.pem")
+    ran = run(*arguments)
+    assert (ran.code, "--key-password: None is missing" in ran.err) == (2, True)
+    serving = start(*arguments, MOCKFORGE_NB_KEY_PASSWORD="secret")
+    assert serving.url().startswith("wss://")
+    assert "secret" not in serving.end().out
