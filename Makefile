@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 MODEL := .venv/.model
 
-.PHONY: help demo test lint notebooks browser bench clean
+.PHONY: help demo test lint notebooks docs browser bench clean
 
 help:  ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -13,7 +13,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mockforge_nb needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebook]' --group dev --group bench
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebook]' --group dev --group bench --group docs
 	@touch $@
 
 $(MODEL): $(READY)
@@ -40,6 +40,10 @@ notebooks: $(MODEL)  ## run the notebooks anew and keep what they print
 	$(BIN)/ruff format --quiet notebooks
 	$(BIN)/python notebooks/tidy.py notebooks/*.ipynb
 
+docs: $(READY)  ## the documentation as a site that needs no network: site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo site/index.html
+
 browser: $(READY)  ## only the tests that drive a real browser (needs Chromium)
 	$(BIN)/python -m pytest tests/browser
 
@@ -48,6 +52,8 @@ bench: $(READY)  ## what the README's figures come from
 	$(BIN)/python benchmarks/proxy.py
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/generators.py
+	$(BIN)/python benchmarks/telemetry.py
+	$(BIN)/python benchmarks/asgi.py
 
-clean:  ## forget .venv and all caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean:  ## forget .venv, the site and all caches
+	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

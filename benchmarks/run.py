@@ -28,7 +28,7 @@ from pathlib import Path
 import load
 from servers import TEXT
 
-NAMES = ("websockets", "aiohttp", "picows", "mockforge_nb")
+NAMES: tuple[str, ...] = ("websockets", "aiohttp", "picows", "mockforge_nb")
 STEPS = {"echo": 0, "push": 100_000, "template": 5_000}
 """How long mockforge_nb's scripts are; a script plays to its end."""
 

@@ -12,7 +12,11 @@ from .core.units import number
 from .errors import OptionError, TemplateError, nearest
 
 ReplayMode: TypeAlias = Literal["static", "augmented", "generated"]
+"""Who writes the events: nobody, as they are those of a script; a model, on top of a script; a model alone."""
+
 EventStrategy: TypeAlias = Literal["time_based", "count_based", "condition_based"]
+"""When a stream of events ends."""
+
 Kind: TypeAlias = Literal["generate_event", "stop", "change_rate", "transition_scenario"]
 
 MODES: Final = ("static", "augmented", "generated")
@@ -57,6 +61,10 @@ class ConditionAction:
         kind: ``generate_event``: an event is written; ``stop``: the story ends; ``change_rate``; or
             ``transition_scenario``.
         value: The new rate (events a second), or the narrative that the story goes on with.
+
+    Example:
+        >>> ConditionAction.of({"change_rate": 5}, "here") == change_rate(5)
+        True
     """
 
     kind: Kind
@@ -96,12 +104,22 @@ class ConditionAction:
 
 
 def change_rate(rate: float) -> ConditionAction:
-    """Return the action after which there are so many events a second."""
+    """Return the action after which there are so many events a second.
+
+    Example:
+        >>> change_rate(5)
+        ConditionAction(kind='change_rate', value=5.0)
+    """
     return ConditionAction.of(ConditionAction("change_rate", rate), "change_rate()")
 
 
 def transition_scenario(narrative: str) -> ConditionAction:
-    """Return the action after which the story goes on with another narrative."""
+    """Return the action after which the story goes on with another narrative.
+
+    Example:
+        >>> transition_scenario("A flash crash").value
+        'A flash crash'
+    """
     return ConditionAction.of(ConditionAction("transition_scenario", narrative), "transition_scenario()")
 
 
@@ -115,6 +133,10 @@ class EventCondition:
             `events_generated`, which are all how many events there were. Powers (``**``) are refused; what else it
             computes has no limit.
         action: What happens: ``"generate_event"``, ``"stop"``, ``change_rate(5)`` or ``transition_scenario("…")``.
+
+    Example:
+        >>> EventCondition("crash", "count >= 60", transition_scenario("A flash crash")).parsed().name
+        'crash'
     """
 
     name: str
@@ -172,6 +194,11 @@ class ReplayAugmentationConfig:
         event_rate: Events a second; unless given 1, or of an augmented stream the times of `replay`.
         conditions: What is looked at before each event, in order: `EventCondition`s, or dicts of their fields.
         progressive_evolution: Whether each event follows from those before it.
+
+    Example:
+        >>> config = ReplayAugmentationConfig(narrative="a calm market", event_schema={"price": "number"})
+        >>> config.resolved_mode(), config.resolved_model(), config.schema()["required"]
+        ('generated', 'local', ['price'])
     """
 
     narrative: str | None = None
@@ -299,6 +326,10 @@ class WebSocketAiConfig:
         replay: What is told.
         max_events: How many events there are at most; None: any number.
         event_rate: Events a second, in place of the stream's own rate.
+
+    Example:
+        >>> WebSocketAiConfig(enabled=True, replay=chat_messages_scenario(), event_rate=5).merged().event_rate
+        5
     """
 
     enabled: bool = False
@@ -333,6 +364,10 @@ def stock_market_scenario(**changes: Any) -> ReplayAugmentationConfig:
 
     Args:
         changes: Fields that are otherwise, such as ``provider="openai"``.
+
+    Example:
+        >>> stock_market_scenario(provider="openai").resolved_model()
+        'openai:gpt-5-mini'
     """
     return _ready(
         changes,
@@ -351,6 +386,10 @@ def chat_messages_scenario(**changes: Any) -> ReplayAugmentationConfig:
 
     Args:
         changes: As in `stock_market_scenario`.
+
+    Example:
+        >>> chat_messages_scenario().event_count
+        50
     """
     return _ready(
         changes,
@@ -368,6 +407,10 @@ def iot_sensor_scenario(**changes: Any) -> ReplayAugmentationConfig:
 
     Args:
         changes: As in `stock_market_scenario`.
+
+    Example:
+        >>> iot_sensor_scenario(event_count=10).event_count
+        10
     """
     return _ready(
         changes,

@@ -60,6 +60,11 @@ class ByHand:
 
         Raises:
             ScriptError: It cannot be sent, or is no template.
+
+        Example:
+            >>> script = Script().send("tick {{seq}}", repeat=3, every="1s").send({"done": True}, after=5)
+            >>> script.preview()[["at", "message"]].values.tolist()
+            [[0.0, 'tick 1'], [1.0, 'tick 2'], [2.0, 'tick 3'], [5.0, '{"done":true}']]
         """
         kind = "text" if isinstance(data, str) else "binary" if isinstance(data, (bytes, bytearray)) else "json"
         keys: dict[str, Any] = {kind: data}
@@ -92,6 +97,11 @@ class ByHand:
 
         Raises:
             OptionError: A pattern that cannot be used.
+
+        Example:
+            >>> script = Script().wait("^[ab]$", branches={"a": "yes"}).send("no").close().send("yes", id="yes")
+            >>> Mock().replay(script).simulate([(1, "a")]).select(direction="out", opcode="text").df["text"].tolist()
+            ['yes']
         """
         from .core.match import any_message, subset
         from .core.match import pattern as compiled
@@ -117,6 +127,12 @@ class ByHand:
 
         Raises:
             ScriptError: There is no step to go from.
+
+        Example:
+            >>> script = Script().wait("^ping$", id="again").send("pong").goto("again")
+            >>> traffic = Mock().replay(script).simulate([(1, "ping"), (2, "ping")])
+            >>> traffic.select(direction="out", opcode="text").df["text"].tolist()
+            ['pong', 'pong']
         """
         steps = self.steps
         if not steps:
@@ -128,11 +144,21 @@ class ByHand:
 
         Raises:
             ScriptError: A code or reason that RFC 6455 §7.4 does not allow.
+
+        Example:
+            >>> script = Script().send("bye").close(4000, "enough")
+            >>> Mock().replay(script).simulate().df["close_reason"].dropna().unique().tolist()
+            ['enough']
         """
         return self._add({"close": True, "code": code, "reason": reason}, after, None)
 
     def abort(self, *, after: float | str | timedelta = 0) -> Self:
-        """End the TCP connection without a close frame."""
+        """End the TCP connection without a close frame.
+
+        Example:
+            >>> Mock().replay(Script().send("he").abort(after=0.1)).simulate().df["opcode"].tolist()
+            ['handshake', 'text', 'abort']
+        """
         return self._add({"error": True}, after, None)
 
     def _add(self, keys: dict[str, Any], after: float | str | timedelta, id: str | None) -> Self:

@@ -143,6 +143,12 @@ class Connection:
         path: The path it was opened at.
         headers: The handshake's headers; their names in any case.
         request: The handshake's path, parameters, query and headers.
+
+    Example:
+        >>> with Mock().serve(port=0) as server, server.client("/ws?token=7") as client:
+        ...     conn = server.wait_connected()
+        ...     conn, conn.request.query
+        (<Connection 1 /ws, open>, {'token': '7'})
     """
 
     def __init__(self, server: Owner, wire: Wire) -> None:
@@ -177,12 +183,31 @@ class Connection:
 
     @property
     def open(self) -> bool:
-        """Whether messages can be sent."""
+        """Whether messages can be sent.
+
+        Example:
+            >>> with Mock().serve(port=0) as server:
+            ...     with server.client():
+            ...         conn = server.wait_connected()
+            ...         conn.open
+            True
+            >>> conn.open
+            False
+        """
         return self._wire.open
 
     @property
     def upstream(self) -> Upstream | None:
-        """The real server that a proxy relays it to; None: it is not relayed, or not any more."""
+        """The real server that a proxy relays it to; None: it is not relayed, or not any more.
+
+        Example:
+            >>> real = Mock().echo().serve(port=0)
+            >>> with Mock().proxy(real.url).serve(port=0) as server, server.client() as client:
+            ...     server.wait_connected().upstream.send("to the real server")
+            ...     client.recv()
+            'to the real server'
+            >>> real.stop()
+        """
         bridge = getattr(self._wire, "bridge", None)
         if bridge is None or bridge.upstream is None:
             return None
@@ -190,12 +215,27 @@ class Connection:
 
     @property
     def state(self) -> dict[str, Any]:
-        """The state of its session, which templates read as ``state``."""
+        """The state of its session, which templates read as ``state``.
+
+        Example:
+            >>> mock = Mock().when("^hi$", "hello", set={"greeted": True})
+            >>> with mock.serve(port=0) as server, server.client() as client:
+            ...     client.send("hi")
+            ...     client.recv(), server.connections[0].state
+            ('hello', {'greeted': True})
+        """
         return self._wire.state
 
     @property
     def traffic(self) -> Traffic:
-        """Its own messages."""
+        """Its own messages.
+
+        Example:
+            >>> with Mock().echo().serve(port=0) as server, server.client() as client:
+            ...     client.send("hi")
+            ...     client.recv(), server.connections[0].traffic.select(opcode="text")
+            ('hi', <Traffic 2 messages, 1 connection>)
+        """
         return self._server.traffic.select(connection=self.number)
 
     # What it is told
@@ -210,6 +250,13 @@ class Connection:
             ConnectionClosedError: The connection is closed.
             ProtocolError: The client reads so slowly that too much waits for it.
             OptionError: `data` has no JSON form.
+
+        Example:
+            >>> with Mock().serve(port=0) as server, server.client() as client:
+            ...     server.wait_connected().send({"type": "tick"})
+            ...     client.recv()
+            <done>
+            '{"type":"tick"}'
         """
         return self._push(pushed(data, "send()"))
 
@@ -236,6 +283,13 @@ class Connection:
         Raises:
             ConnectionClosedError: The connection is closed, also while the pong is waited for.
             OptionError: A payload that is no bytes or text, or too long.
+
+        Example:
+            >>> async def patient(conn):
+            ...     await conn.send({"answered": await conn.ping() >= 0})
+            >>> with Mock().handle(patient).serve(port=0) as server, server.client() as client:
+            ...     client.recv()
+            '{"answered":true}'
         """
         self._pings += 1
         payload = self._pings.to_bytes(4, "big") if data is None else data.encode() if isinstance(data, str) else data
@@ -263,13 +317,27 @@ class Connection:
 
         Raises:
             OptionError: A code or reason that RFC 6455 §7.4 does not allow in a close frame.
+
+        Example:
+            >>> with Mock().serve(port=0) as server, server.client() as client:
+            ...     server.wait_connected().close(4000, "enough")
+            ...     client.drain(), client.close_code
+            <done>
+            ([], 4000)
         """
         check_close(code, reason)
         self._server.call(self._wire.close, code, reason)
         return self._done(lambda wire: wire.ended())
 
     def abort(self) -> None:
-        """End the TCP connection without a close frame."""
+        """End the TCP connection without a close frame.
+
+        Example:
+            >>> with Mock().serve(port=0) as server, server.client() as client:
+            ...     server.wait_connected().abort()
+            ...     client.drain(), int(client.close_code)
+            ([], 1006)
+        """
         self._server.call(self._wire.abort)
 
     async def wait_closed(self) -> None:
@@ -277,6 +345,14 @@ class Connection:
 
         Raises:
             ProtocolError: It is a simulated one.
+
+        Example:
+            >>> async def farewell(conn):
+            ...     await conn.send("leave when you like")
+            ...     await conn.wait_closed()
+            >>> with Mock().handle(farewell).serve(port=0) as server, server.client() as client:
+            ...     client.recv()
+            'leave when you like'
         """
         wire = self._listened("wait_closed()")
         await Done(self._server.listener.loop, wire.ended)
@@ -304,7 +380,16 @@ class Connection:
 
     @property
     def rooms(self) -> list[str]:
-        """The rooms it is in."""
+        """The rooms it is in.
+
+        Example:
+            >>> async def chat(conn):
+            ...     await conn.join("lobby")
+            ...     await conn.send(conn.rooms)
+            >>> with Mock().handle(chat).serve(port=0) as server, server.client() as client:
+            ...     client.recv()
+            '["lobby"]'
+        """
         return self._server.listener.rooms.of(self._wire)  # type: ignore[arg-type]  # a server's wires or simulated
 
     def join(self, room: str) -> Done[None]:
@@ -313,6 +398,15 @@ class Connection:
         Raises:
             OptionError: `room` is no text.
             ConnectionClosedError: The connection is closed.
+
+        Example:
+            >>> with Mock().serve(port=0) as server, server.client() as client:
+            ...     server.wait_connected().join("lobby")
+            ...     server.send("to the lobby", room="lobby")
+            ...     client.recv()
+            <done>
+            1
+            'to the lobby'
         """
         check_room(room, "join()")
         if not self.open:
@@ -321,7 +415,14 @@ class Connection:
         return self._done(_nothing)
 
     def leave(self, room: str) -> Done[None]:
-        """Leave a room; does nothing if it is not in it."""
+        """Leave a room; does nothing if it is not in it.
+
+        Example:
+            >>> with Mock().serve(port=0) as server, server.client() as client:
+            ...     conn = server.wait_connected()
+            ...     conn.join("lobby"), conn.leave("lobby"), conn.rooms
+            (<done>, <done>, [])
+        """
         check_room(room, "leave()")
         self._server.call(self._server.listener.rooms.leave, self._wire, room)
         return self._done(_nothing)
@@ -341,6 +442,16 @@ class Connection:
 
         Raises:
             OptionError: `room` is no text, or `data` has no JSON form.
+
+        Example:
+            >>> async def chat(conn):
+            ...     await conn.join("lobby")
+            ...     async for message in conn:
+            ...         conn.broadcast("lobby", f"{conn.number}: {message.text}")
+            >>> with Mock().handle(chat).serve(port=0) as server, server.client() as client:
+            ...     client.send("hi")
+            ...     client.recv()
+            '1: hi'
         """
         check_room(room, "broadcast()")
         event = pushed(data, "broadcast()")
@@ -354,6 +465,15 @@ class Connection:
         Raises:
             ConnectionClosedError: The connection is closed, and all that came was read.
             ProtocolError: This is no handler, see `.handle()`; other code waits with ``server.wait_for``.
+
+        Example:
+            >>> async def greet(conn):
+            ...     await conn.send("Who?")
+            ...     await conn.send(f"Hello, {(await conn.recv()).text}.")
+            >>> with Mock().handle(greet).serve(port=0) as server, server.client() as client:
+            ...     client.send("Ann")
+            ...     [client.recv(), client.recv()]
+            ['Who?', 'Hello, Ann.']
         """
         message: Message | None = await self._inbox("recv()").get()
         if message is None:
@@ -371,6 +491,17 @@ class Connection:
 
         The `kind` of each is ``text``, ``binary``, ``ping``, ``pong``, ``close`` (with `code` and `reason`) or
         ``abort``. Pings are answered and closes are confirmed whether this is read or not (RFC 6455 §5.5).
+
+        Example:
+            >>> seen = []
+            >>> async def watch(conn):
+            ...     async for event in conn.events():
+            ...         seen.append(event)
+            >>> with Mock().handle(watch).serve(port=0) as server:
+            ...     with server.client() as client:
+            ...         client.send("hi")
+            >>> seen
+            [<Message 'hi'>, <Message close 1000>]
         """
         inbox = self._inbox("events()")
         inbox.watched = True
@@ -415,7 +546,15 @@ class Connections:
 
     @property
     def df(self) -> pd.DataFrame:
-        """A row a connection: number, path, handshake, times, close code, and how much went either way."""
+        """A row a connection: number, path, handshake, times, close code, and how much went either way.
+
+        Example:
+            >>> with Mock().serve(port=0) as server, server.client() as client:
+            ...     server.wait_connected()
+            ...     server.connections.df[["connection", "path"]].values.tolist()
+            <Connection 1 /ws, open>
+            [[1, '/ws']]
+        """
         return connections_frame(self._server.listener.log)
 
     def __repr__(self) -> str:

@@ -39,6 +39,13 @@ class Verdicts:
         name: The script's name.
         url: The server's URL without what may be secret in it.
         verdicts: A verdict a step, and one for each thing of the server's that stands for no step.
+
+    Example:
+        >>> recorded = Mock().when("^price$", {"price": 7}).simulate([(0, "price")]).script()
+        >>> with Mock().when("^price$", {"price": 8}).serve(port=0) as server:
+        ...     verdicts = recorded.play_against(server.url)
+        >>> bool(verdicts), verdicts.counts, verdicts.failures["differences"].tolist()
+        (False, {'sent': 1, 'differs': 1}, ['$.price: recorded 7, got 8'])
     """
 
     name: str

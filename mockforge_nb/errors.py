@@ -29,13 +29,32 @@ from typing import Any
 
 
 class MockForgeError(Exception):
-    """The root of every error that this package raises on purpose."""
+    """The root of every error that this package raises on purpose.
+
+    Example:
+        >>> try:
+        ...     Mock().latency("slwo")
+        ... except MockForgeError as error:
+        ...     print(type(error).__name__, isinstance(error, ValueError))
+        OptionError True
+    """
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the known word most like `word`, or an empty text."""
-    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = closest(word, known)
+    return "" if close is None else f"; did you mean {close!r}?"
+
+
+def closest(word: object, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known word most like `word`; None: none is as like it as `cutoff` (from 0, anything, to 1)."""
+    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=cutoff)
+    return close[0] if close else None
+
+
+def joined(text: str, more: str) -> str:
+    """Return a text and what follows it, without a second mark after one that ends with a question."""
+    return f"{text}{'' if text.endswith('?') else ';'} {more}" if more else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +101,13 @@ class OptionError(MockForgeError, ValueError):
         value: The value that was given.
         problem: What is wrong with it.
         valid: The right values, or a sentence that describes them.
+
+    Example:
+        >>> try:
+        ...     Mock().preset("tran")
+        ... except OptionError as error:
+        ...     print(error)
+        preset(): 'tran' is no preset; valid: 'train', 'flaky_wifi', 'satellite', 'deploy'
     """
 
     def __init__(self, where: str, value: object, problem: str = "", valid: Sequence[str] | str = ()) -> None:
@@ -92,7 +118,7 @@ class OptionError(MockForgeError, ValueError):
         text = f"{where}: {shown if len(shown) < 200 else shown[:197] + '...'}"
         text += f" {problem}" if problem else " is not one of the valid values"
         if isinstance(valid, str):
-            text += f"; {valid}" if valid else ""
+            text = joined(text, valid)
         elif valid:
             text += nearest(value, valid) + f" (valid: {', '.join(map(repr, valid))})"
         super().__init__(text)
@@ -105,6 +131,14 @@ class BindError(MockForgeError, OSError):
         host: The host that was asked for.
         port: The port that was asked for.
         problem: Who holds it, or why it cannot be bound, and the ways out.
+
+    Example:
+        >>> with Mock().serve(port=0) as server:
+        ...     try:
+        ...         Mock().serve(port=server.port)
+        ...     except BindError as error:
+        ...         print(error.port == server.port, "replace=True" in error.problem)
+        True True
     """
 
     def __init__(self, host: str, port: int, problem: str) -> None:
@@ -113,11 +147,32 @@ class BindError(MockForgeError, OSError):
 
 
 class ProtocolError(MockForgeError):
-    """A peer that broke RFC 6455 or the HTTP handshake before it."""
+    """A peer that broke RFC 6455 or the HTTP handshake before it.
+
+    Example:
+        >>> server = Mock().serve(port=0)
+        >>> server.stop()
+        >>> try:
+        ...     server.send("hi")
+        ... except ProtocolError as error:
+        ...     print("serve the mock again" in str(error))
+        True
+    """
 
 
 class ConnectionClosedError(ProtocolError):
-    """A connection that is closed, so that nothing can be sent and nothing more will come."""
+    """A connection that is closed, so that nothing can be sent and nothing more will come.
+
+    Example:
+        >>> with Mock().serve(port=0) as server:
+        ...     with server.client():
+        ...         conn = server.wait_connected()
+        ...     try:
+        ...         conn.send("hi")
+        ...     except ConnectionClosedError as error:
+        ...         print(error)
+        connection 1 is closed (1000)
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +189,13 @@ class ScriptError(MockForgeError, ValueError):
     Args:
         path: The file, or what stands for it (``"<text>"``, ``"<DataFrame>"``).
         problems: What is wrong, in the order of the lines.
+
+    Example:
+        >>> try:
+        ...     Script.parse('{"txt": "hi"}', "hi.jsonl")
+        ... except ScriptError as error:
+        ...     print(error)
+        hi.jsonl:1: unknown key 'txt'; did you mean 'text'? (known: ts, dir, text, json, binary, templat...
     """
 
     def __init__(self, path: str, problems: Sequence[Problem] | str) -> None:
@@ -147,7 +209,15 @@ class ScriptError(MockForgeError, ValueError):
 
 
 class ScriptFileNotFoundError(ScriptError, FileNotFoundError):
-    """A replay file that is not there."""
+    """A replay file that is not there.
+
+    Example:
+        >>> try:
+        ...     Script.load("no-such.jsonl")
+        ... except FileNotFoundError as error:
+        ...     print(type(error).__name__)
+        ScriptFileNotFoundError
+    """
 
     def __str__(self) -> str:
         return ScriptError.__str__(self) if not self.problems else f"{self.path}: {self.problems[0].text}"
@@ -159,6 +229,13 @@ class TemplateError(MockForgeError, ValueError):
     Args:
         source: The template's text.
         problem: What is wrong with it and the way out.
+
+    Example:
+        >>> try:
+        ...     Mock().when("^now$", "{{nwo}}").simulate()
+        ... except TemplateError as error:
+        ...     print(error)
+        template '{{nwo}}': no variable 'nwo' is known; did you mean 'now'?; give it with .templates(nwo=…)
     """
 
     def __init__(self, source: str, problem: str) -> None:
@@ -168,7 +245,15 @@ class TemplateError(MockForgeError, ValueError):
 
 
 class GeneratorError(MockForgeError):
-    """A source of messages (a table, Faker, a model) that cannot make them."""
+    """A source of messages (a table, Faker, a model) that cannot make them.
+
+    Example:
+        >>> try:
+        ...     Script.from_faker({"n": fields.unique(fields.choice([1, 2]))}, n=3, seed=1)
+        ... except GeneratorError as error:
+        ...     print(error)
+        <faker, seed 1>: field n: 1000 draws gave no value that was not there before; it has had 2 diffe...
+    """
 
 
 class ModelError(GeneratorError):
@@ -182,6 +267,11 @@ class ModelError(GeneratorError):
         written: How many events it wrote before.
         events: These events: they are not lost.
         kept: The file that keeps them; empty: none does.
+
+    Example:
+        >>> error = ModelError("a model", "wrote prose", "ask for less", answer="Sure!", written=2)
+        >>> print(error)
+        a model: wrote prose; its answer was 'Sure!' (2 events written before); ask for less
     """
 
     def __init__(
@@ -207,7 +297,19 @@ class ModelError(GeneratorError):
 
 
 class ProxyError(MockForgeError):
-    """An upstream that cannot be reached or does not answer as asked."""
+    """An upstream that cannot be reached or does not answer as asked.
+
+    Example:
+        >>> server = Mock().proxy(lambda request: "nowhere").serve(port=0)
+        >>> try:
+        ...     server.client()
+        ... except Exception as refused:
+        ...     print(refused)
+        server rejected WebSocket connection: HTTP 500
+        >>> [type(error).__name__ for error in server.errors]
+        ['ProxyError']
+        >>> server.stop()
+    """
 
 
 class UnreachableError(MockForgeError, ConnectionError):
@@ -217,6 +319,14 @@ class UnreachableError(MockForgeError, ConnectionError):
         url: Where it is, without what may be secret in it.
         problem: What it answered, or why it did not.
         status: The HTTP status that it answered with; None: it did not answer.
+
+    Example:
+        >>> with Mock().reject(503).serve(port=0) as server:
+        ...     try:
+        ...         Script().send("hi").play_against(server.url)
+        ...     except UnreachableError as error:
+        ...         print(error.status)
+        503
     """
 
     def __init__(self, url: str, problem: str, status: int | None = None) -> None:
@@ -225,15 +335,45 @@ class UnreachableError(MockForgeError, ConnectionError):
 
 
 class ExpectationError(MockForgeError, AssertionError):
-    """What a test expected of the traffic did not come."""
+    """What a test expected of the traffic did not come.
+
+    Example:
+        >>> verdicts = Mock().when("^a$", "b").simulate([(0, "a")]).script()
+        >>> with Mock().when("^a$", "c").serve(port=0) as server:
+        ...     try:
+        ...         verdicts.play_against(server.url).raise_for_failures()
+        ...     except ExpectationError as error:
+        ...         print("1 differs" in str(error))
+        True
+    """
 
 
 class ExpectationTimeoutError(ExpectationError, TimeoutError):
-    """What was waited for did not come in time; the text shows what came instead."""
+    """What was waited for did not come in time; the text shows what came instead.
+
+    Example:
+        >>> with Mock().serve(port=0) as server:
+        ...     try:
+        ...         server.wait_for("^hi$", timeout="10ms")
+        ...     except ExpectationTimeoutError as error:
+        ...         print(error)
+        a message that matches '^hi$' did not come within 0.01 s; nothing came
+    """
 
 
 class RecordingError(MockForgeError):
-    """A recording that cannot be read or written."""
+    """A recording that cannot be read or written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> Path("notes.jsonl").write_text("mine")
+        4
+        >>> try:
+        ...     Mock().record("notes.jsonl").serve(port=0)
+        ... except RecordingError as error:
+        ...     print(error)
+        notes.jsonl is there and is no recording; move it, or record to another file
+    """
 
 
 class NotRecordedError(RecordingError):
@@ -245,6 +385,23 @@ class NotRecordedError(RecordingError):
         nearest: The recorded message that is most like it; None: there is none.
         differences: What differs from that.
         ways: The ways out.
+
+    Example:
+        >>> Mock().replay(["hi"]).simulate().save("feed.jsonl")
+        >>> mock = Mock().proxy("ws://feed.example.com", record="feed.jsonl", record_mode="none")
+        >>> server = mock.serve(port=0)
+        >>> with server.client() as client:
+        ...     client.recv()
+        ...     client.send("price?")
+        ...     client.drain()
+        'hi'
+        []
+        >>> try:
+        ...     server.check()
+        ... except NotRecordedError as error:
+        ...     print(error)
+        feed.jsonl: the client said <Message 'price?'>, which was not recorded; the client said nothing ...
+        >>> server.stop()
     """
 
     def __init__(

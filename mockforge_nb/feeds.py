@@ -57,6 +57,10 @@ def trades(
 
     Raises:
         OptionError: A wrong argument.
+
+    Example:
+        >>> sorted({step.payload.value["type"] for step in feeds.trades(100, symbols={"AAPL": 190}, seed=1)})
+        ['quote', 'trade']
     """
     from .generators.feeds import Trades
 
@@ -88,6 +92,10 @@ def chat(
 
     Raises:
         OptionError: A wrong argument.
+
+    Example:
+        >>> next(iter(feeds.chat(seed=1, start="2026-01-01"))).payload.value["type"]
+        'join'
     """
     from .generators.feeds import Chat
 
@@ -119,6 +127,10 @@ def iot(
 
     Raises:
         OptionError: A wrong argument.
+
+    Example:
+        >>> feeds.iot(50, devices=2, metrics=["temperature"], seed=1)
+        <Script <iot, seed 1>, 50 steps in 9.06 s>
     """
     from .generators.feeds import Iot
 
@@ -157,6 +169,10 @@ def orders(
 
     Raises:
         OptionError: A wrong argument.
+
+    Example:
+        >>> sorted({step.payload.value["type"] for step in feeds.orders(20, seed=1)})
+        ['order_created', 'order_packed', 'order_shipped', 'payment_authorized', 'payment_failed']
     """
     from .generators.feeds import Orders
 
@@ -189,6 +205,10 @@ def presence(
 
     Raises:
         OptionError: A wrong argument.
+
+    Example:
+        >>> sorted({step.payload.value["type"] for step in feeds.presence(100, seed=1)})
+        ['away', 'back', 'busy', 'offline', 'online']
     """
     from .generators.feeds import Presence
 
@@ -223,6 +243,10 @@ def logs(
 
     Raises:
         OptionError: A wrong argument.
+
+    Example:
+        >>> sorted(next(iter(feeds.logs(seed=1))).payload.value)
+        ['at', 'host', 'level', 'logger', 'msg', 'service', 'trace_id', 'type', 'user']
     """
     from .generators.feeds import Logs
     from .generators.feeds.logs import SERVICES

@@ -34,6 +34,10 @@ def const(value: Any) -> Const:
 
     Args:
         value: Anything with a JSON form. A text is sent as it stands: it names no provider and is no template.
+
+    Example:
+        >>> Script.from_faker({"type": fields.const("trade")}, n=1).preview()["message"].tolist()
+        ['{"type":"trade"}']
     """
     return Const(value)
 
@@ -47,6 +51,11 @@ def choice(values: Iterable[Any] | Mapping[Any, float], *, weights: Iterable[flo
 
     Raises:
         OptionError: There are no values, or the weights do not fit them.
+
+    Example:
+        >>> script = Script.from_faker({"side": fields.choice({"buy": 3, "sell": 1})}, n=100, seed=1)
+        >>> sorted({step.payload.value["side"] for step in script})
+        ['buy', 'sell']
     """
     if isinstance(values, Mapping):
         if weights is not None:
@@ -84,6 +93,12 @@ def maybe(field: Any, probability: float = 0.5, *, null: bool = False) -> Maybe:
 
     Raises:
         OptionError: The probability is none.
+
+    Example:
+        >>> schema = {"id": fields.counter(), "note": fields.maybe("word", probability=0.1)}
+        >>> script = Script.from_faker(schema, n=100, seed=1)
+        >>> sum("note" in step.payload.value for step in script) < 50
+        True
     """
     if not _is_number(probability) or not 0 <= probability <= 1:
         raise OptionError("maybe(probability=)", probability, "is no number from 0 to 1")
@@ -97,6 +112,11 @@ def unique(field: Any) -> Unique:
 
     Args:
         field: What makes the values.
+
+    Example:
+        >>> script = Script.from_faker({"n": fields.unique(("pyint", {"min_value": 1, "max_value": 5}))}, n=5, seed=1)
+        >>> sorted(step.payload.value["n"] for step in script)
+        [1, 2, 3, 4, 5]
     """
     return Unique(field)
 
@@ -111,6 +131,11 @@ def many(field: Any, low: int, high: int) -> Many:
 
     Raises:
         OptionError: The lengths are none.
+
+    Example:
+        >>> script = Script.from_faker({"tags": fields.many("word", 2, 2)}, n=1, seed=1)
+        >>> len(script[0].payload.value["tags"])
+        2
     """
     for name, value in {"low": low, "high": high}.items():
         if not _is_whole(value) or value < 0:
@@ -129,6 +154,11 @@ def recurring(field: Any, size: int = 10) -> Recurring:
 
     Raises:
         OptionError: The size is none.
+
+    Example:
+        >>> script = Script.from_faker({"account": fields.recurring("iban", size=3)}, n=100, seed=1)
+        >>> len({step.payload.value["account"] for step in script}) <= 3
+        True
     """
     if not _is_whole(size) or size < 1:
         raise OptionError("recurring(size=)", size, "is no whole number from 1 on")
@@ -149,6 +179,11 @@ def walk(
 
     Raises:
         OptionError: A number is none, or they contradict each other.
+
+    Example:
+        >>> script = Script.from_faker({"price": fields.walk(100, step=0.5, low=99, high=101)}, n=100, seed=1)
+        >>> all(99 <= step.payload.value["price"] <= 101 for step in script)
+        True
     """
     bounds = {name: value for name, value in {"low": low, "high": high}.items() if value is not None}
     for name, value in {"start": start, "step": step, **bounds}.items():
@@ -181,6 +216,11 @@ def counter(start: int = 1, step: int = 1) -> Counter:
 
     Raises:
         OptionError: A number is not whole.
+
+    Example:
+        >>> script = Script.from_faker({"id": fields.counter(10, step=-5)}, n=3)
+        >>> [step.payload.value["id"] for step in script]
+        [10, 5, 0]
     """
     for name, value in {"start": start, "step": step}.items():
         if not _is_whole(value):

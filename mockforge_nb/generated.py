@@ -75,6 +75,12 @@ class Generated:
         Raises:
             OptionError: A wrong argument, an unknown provider (with the nearest one), a field that has no JSON form.
             GeneratorError: A schema that nothing fits, or ``unique`` values that run out.
+
+        Example:
+            >>> schema = {"id": fields.counter(), "side": fields.choice(["buy", "sell"]), "mail": "email"}
+            >>> script = Script.from_faker(schema, n=3, rate=2, seed=1)
+            >>> [(step.payload.value["id"], sorted(step.payload.value)) for step in script]
+            [(1, ['id', 'mail', 'side']), (2, ['id', 'mail', 'side']), (3, ['id', 'mail', 'side'])]
         """
         from .generators.endless import Endless
         from .generators.fakes.fake import FakeRows
@@ -127,6 +133,11 @@ class Generated:
                 value of a JSON message.
             GeneratorError: The source has nothing to learn from.
             ScriptError: It cannot be read.
+
+        Example:
+            >>> df = pd.DataFrame({"side": ["buy", "sell"] * 50, "price": range(100)})
+            >>> Script.like(df, n=500, seed=1)
+            <Script <like DataFrame, seed 1>, 500 steps>
         """
         if not isinstance(n, EllipsisType):
             n = check_n(n, "like(n=)")

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from . import registry
+from . import environment, registry
 from .connections import Connection, Connections, check_room, pushed
 from .core.closecodes import check_close
 from .core.log import Log
@@ -36,7 +36,7 @@ from .telemetry.measured import Metrics
 from .tls import Tls
 from .traffic import Traffic
 from .wire.listener import Listener, Waiter
-from .wire.portal import LoopThread, loop_thread
+from .wire.portal import Loop, loop_thread
 from .wire.recorder import Recorder
 from .words import Word
 
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEFAULT_PORT = 3001
-DEFAULT_HOST = "127.0.0.1"
 RUNNING = ("end", "finish")
 OF_THE_SERVER = ("_trace", "_metrics", "_tls")
 """What of a mock holds as long as its server runs."""
@@ -71,6 +69,9 @@ class Server(NetworkWords[Live]):
         ca: With `Mock.tls`, the certificates (PEM) by which a client trusts it; None: it serves ``ws://``.
     """
 
+    host: str
+    port: int
+
     def __init__(
         self,
         mock: Mock,
@@ -79,12 +80,12 @@ class Server(NetworkWords[Live]):
         host: str,
         port: int,
         started: Origin,
-        loop: LoopThread,
+        loop: Loop,
     ) -> None:
         seed = mock._seed
         self.mock = mock
         self.seed: int = secrets.randbits(32) if seed is None else seed
-        self.host, self.path = host, routes.first.path.text
+        self.path = routes.first.path.text
         self._root = root
         self._routes = routes  # without what is said to the network while it runs
         self._live: list[Word] = []
@@ -115,9 +116,9 @@ class Server(NetworkWords[Live]):
         self._failures = len(loop.failures)
         self.traffic = Traffic(log)
         self.connections = Connections(self)
-        self.port: int = loop.run(self.listener.start, host, port)
+        self._open(host, port)
         self._upstreams = [route.plan.behaviour.upstream for route in routes if isinstance(route.plan.behaviour, Relay)]
-        log.url = (self._upstreams[0].url if self._upstreams else "") or self.url
+        log.url = (self._upstreams[0].url if self._upstreams else "") or self._place
         self._recorders: dict[str, Recorder] = {}
         self.spans, self.metrics = Spans(), Metrics()
         self._telemetry: Telemetry | None = None
@@ -125,8 +126,19 @@ class Server(NetworkWords[Live]):
             self._record(routes)
             self._observe(mock)
         except (RecordingError, OptionError):
-            loop.run(self.listener.stop, 1001)
+            self._end(1001)
             raise
+
+    def _open(self, host: str, port: int) -> None:
+        """Begin to serve."""
+        self.host, self.port = host, self._loop.run(self.listener.start, host, port)
+
+    def _end(self, code: int) -> None:
+        """Serve no more."""
+        self._loop.run(self.listener.stop, code)
+
+    def _admit(self, where: str, mock: Mock, routes: Routes) -> None:
+        """Raise OptionError if something of these plans cannot be served here: of a server of our own, all can."""
 
     def _record(self, routes: Routes) -> None:
         """Begin the recordings that plans ask for and that are not there yet.
@@ -145,7 +157,7 @@ class Server(NetworkWords[Live]):
                     )
         for path, one in wanted.items():
             if path not in self._recorders:
-                url = next((each.url for each in self._upstreams if each.url), "") or self.url
+                url = next((each.url for each in self._upstreams if each.url), "") or self._place
                 first = header(url, rfc3339(self.listener.log.started_ns), "proxy" if self._upstreams else "mock")
                 self._recorders[path] = Recorder(one, first)
                 self.listener.taps[path] = self._recorders[path].tap
@@ -157,7 +169,7 @@ class Server(NetworkWords[Live]):
             return
         from .telemetry.telemetry import Telemetry
 
-        made = Telemetry(self.listener, self.host, self.port, tracing, measuring, mock._seed)
+        made = Telemetry(self.listener, *self._address, tracing, measuring, mock._seed)
         self._telemetry, self.spans, self.metrics = made, made.spans, made.metrics
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
@@ -176,14 +188,36 @@ class Server(NetworkWords[Live]):
 
     @property
     def url(self) -> str:
-        """The URL to connect to: that of the first path that is served."""
+        """The URL to connect to: that of the first path that is served.
+
+        Example:
+            >>> with Mock().serve(port=0, path="/feed") as server:
+            ...     server.url == f"ws://127.0.0.1:{server.port}/feed"
+            True
+        """
         return self.url_for(self.path)
+
+    @property
+    def _place(self) -> str:
+        """Where it is, for people."""
+        return self.url
+
+    @property
+    def _address(self) -> tuple[str, int]:
+        """Where it listens; 0: it is not known yet."""
+        return self.host, self.port
 
     def url_for(self, path: str) -> str:
         """Return the URL of a path on this server, which may have a query; nothing need be served there.
 
         Raises:
             OptionError: It is no path.
+
+        Example:
+            >>> mock = Mock().route("/prices/{symbol}", Mock().echo())
+            >>> with mock.serve(port=0) as server:
+            ...     server.url_for("/prices/AAPL") == f"ws://127.0.0.1:{server.port}/prices/AAPL"
+            True
         """
         if not isinstance(path, str) or not path.startswith("/"):
             raise OptionError("url_for()", path, "is no path", "valid: a text that begins with '/'")
@@ -193,12 +227,31 @@ class Server(NetworkWords[Live]):
 
     @property
     def running(self) -> bool:
-        """Whether it listens."""
+        """Whether it listens.
+
+        Example:
+            >>> with Mock().serve(port=0) as server:
+            ...     server.running
+            True
+            >>> server.running
+            False
+        """
         return not self._stopped
 
     @property
     def errors(self) -> list[Exception]:
-        """What went wrong by the author's doing while it served, oldest first; this package's own failures last."""
+        """What went wrong by the author's doing while it served, oldest first; this package's own failures last.
+
+        Example:
+            >>> server = Mock().when("^half$", lambda message: 1 / 0).serve(port=0)
+            >>> with server.client() as client:
+            ...     client.send("half")
+            ...     client.drain()
+            []
+            >>> server.errors
+            [ZeroDivisionError('division by zero')]
+            >>> server.stop()
+        """
         return [each.error for each in self._all_errors()]
 
     def _all_errors(self) -> list[AuthorError]:
@@ -208,18 +261,46 @@ class Server(NetworkWords[Live]):
 
     @property
     def state(self) -> dict[str, Any]:
-        """The state that all connections share, which templates read as ``server``."""
+        """The state that all connections share, which templates read as ``server``.
+
+        Example:
+            >>> mock = Mock().when("^hit$", None, scope="server", set={"hits": "{{(server.hits or 0) + 1}}"})
+            >>> with mock.serve(port=0) as server, server.client() as client:
+            ...     client.send("hit")
+            ...     client.close()
+            ...     server.state
+            {'hits': 1}
+        """
         return self.listener.routes.state
 
     @property
     def rooms(self) -> dict[str, list[Connection]]:
-        """The rooms that somebody is in, and who."""
+        """The rooms that somebody is in, and who.
+
+        Example:
+            >>> async def chat(conn):
+            ...     await conn.join("lobby")
+            ...     await conn.send("welcome")
+            ...     await conn.recv()
+            >>> with Mock().handle(chat).serve(port=0) as server, server.client() as client:
+            ...     client.recv(), list(server.rooms)
+            ('welcome', ['lobby'])
+        """
         rooms = self.listener.rooms
         return {name: [wire.handle for wire in rooms.members(name)] for name in rooms.names()}
 
     @property
     def rules(self) -> pd.DataFrame:
-        """A row a rule, in the order in which they are tried: path, rule, name, pattern, and how many it `took`."""
+        """A row a rule, in the order in which they are tried: path, rule, name, pattern, and how many it `took`.
+
+        Example:
+            >>> with Mock().when("^HELP$", "?", name="help").serve(port=0) as server, server.client() as client:
+            ...     client.send("HELP")
+            ...     client.recv()
+            ...     server.rules[["name", "pattern", "took"]].values.tolist()
+            '?'
+            [['help', '^HELP$', 1]]
+        """
         return rules_frame(self.listener.routes)
 
     def _trusting(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -241,6 +322,13 @@ class Server(NetworkWords[Live]):
 
         Raises:
             OptionError: `data` has no JSON form, or `room` is no text.
+
+        Example:
+            >>> with Mock().serve(port=0) as server, server.client() as client:
+            ...     server.send({"type": "tick"})
+            ...     client.recv()
+            1
+            '{"type":"tick"}'
         """
         event = pushed(data, "send()")
         if room is not None:
@@ -249,7 +337,7 @@ class Server(NetworkWords[Live]):
         if slow:
             warnings.warn(f"{slow} of {reached + slow} connections read too slowly and were left out", stacklevel=2)
         elif not reached:
-            who = f"nobody is connected to {self.url}" if room is None else f"nobody is in the room {room!r}"
+            who = f"nobody is connected to {self._place}" if room is None else f"nobody is in the room {room!r}"
             warnings.warn(f"{who}: nothing was sent", stacklevel=2)
         return reached
 
@@ -260,12 +348,25 @@ class Server(NetworkWords[Live]):
 
         Raises:
             OptionError: A code or reason that RFC 6455 §7.4 does not allow in a close frame.
+
+        Example:
+            >>> with Mock().serve(port=0) as server, server.client() as client:
+            ...     server.close(1012, "restart")
+            ...     client.drain(), client.close_code, client.close_reason
+            ([], 1012, 'restart')
         """
         check_close(code, reason)
         self.call(self.listener.close, code, reason)
 
     def abort(self) -> None:
-        """End every TCP connection without a close frame, and go on serving."""
+        """End every TCP connection without a close frame, and go on serving.
+
+        Example:
+            >>> with Mock().serve(port=0) as server, server.client() as client:
+            ...     server.abort()
+            ...     client.drain(), int(client.close_code)
+            ([], 1006)
+        """
         self.call(self.listener.abort)
 
     def update(self, mock: Mock, *, running: Literal["end", "finish"] = "end") -> None:
@@ -282,6 +383,13 @@ class Server(NetworkWords[Live]):
         Raises:
             OptionError: It is no Mock, `running` is none of these, or it is to be traced, measured or secured, and in
                 another way than the one that is served.
+
+        Example:
+            >>> with Mock().echo().serve(port=0) as server, server.client() as client:
+            ...     server.update(Mock().when("^hi$", "hello"))
+            ...     client.send("hi")
+            ...     client.recv()
+            'hello'
         """
         if not isinstance(mock, type(self.mock)):
             raise OptionError("update()", mock, f"is a {type(mock).__name__}, not a mockforge_nb.Mock")
@@ -293,6 +401,7 @@ class Server(NetworkWords[Live]):
                 raise OptionError("update()", word, "is said when a mock is served", "serve() the new mock")
         self._must_run()
         routes = Routes(mock._plans(self._root), self.state)
+        self._admit("update()", mock, routes)
         self._record(routes)
         self._routes = routes
         self.call(self.listener.update, self._under(), running)
@@ -307,7 +416,9 @@ class Server(NetworkWords[Live]):
         return self._routes.under(lambda conditions: conditions_of(live, conditions)) if live else self._routes
 
     def _says(self, word: Word) -> Live:
-        self.call(self.listener.change, self._under(word))
+        routes = self._under(word)
+        self._admit(f"{word.call}()", self.mock, routes)
+        self.call(self.listener.change, routes)
         self._live.append(word)
 
         def undo() -> None:
@@ -321,13 +432,32 @@ class Server(NetworkWords[Live]):
 
     @property
     def live(self) -> list[str]:
-        """What was said to the network while it runs, and holds."""
+        """What was said to the network while it runs, and holds.
+
+        Example:
+            >>> with Mock().serve(port=0) as server:
+            ...     with server.latency("slow"):
+            ...         server.live
+            ...     server.live
+            ['latency(300-800 ms)']
+            []
+        """
         return [repr(word) for word in self._live]
 
     def down(self) -> Live:
         """Let the server be away: connections that are there end without a close frame, and new ones are refused.
 
         Its port is free meanwhile; coming back it listens on it again.
+
+        Example:
+            >>> with Mock().serve(port=0) as server:
+            ...     with server.down():
+            ...         try:
+            ...             server.client()
+            ...         except OSError:
+            ...             print("nobody listens")
+            ...     server.client().close()
+            nobody listens
         """
         self._run(self.listener.down)
         self._downs += 1
@@ -352,6 +482,15 @@ class Server(NetworkWords[Live]):
         Args:
             strict: Whether it is also wrong that nobody took a message, that a rule took none, or that what a cassette
                 has of its client was not said.
+
+        Example:
+            >>> server = Mock().when("^HELP$", "?").serve(port=0)
+            >>> try:
+            ...     server.check(strict=True)
+            ... except ExpectationError as error:
+            ...     print(error)
+            the rule '^HELP$' at /ws took no message
+            >>> server.stop()
         """
         failed = self._all_errors()
         self._told = [each.error for each in failed]
@@ -375,7 +514,11 @@ class Server(NetworkWords[Live]):
                 return  # another thread was faster
             del registry.running[self.port]
             self._stopped = True
-        self._loop.run(self.listener.stop, code)
+        self._end(code)
+        self._flush()
+
+    def _flush(self) -> None:
+        """Let recordings be whole, and export what is left of spans and metrics."""
         for recorder in self._recorders.values():
             recorder.close()
         if self._telemetry is not None:
@@ -421,7 +564,7 @@ class Server(NetworkWords[Live]):
 
     def _no_connection(self, waiter: Waiter, count: int, timeout: float | None) -> ExpectationError:
         return ExpectationTimeoutError(
-            f"{count} connection{'s' if count > 1 else ''} to {self.url} did not come within {timeout:g} s; "
+            f"{count} connection{'s' if count > 1 else ''} to {self._place} did not come within {timeout:g} s; "
             f"{len(waiter.found)} came"
         )
 
@@ -432,12 +575,12 @@ class Server(NetworkWords[Live]):
 
     def __repr__(self) -> str:
         if self._stopped:
-            return f"<{type(self).__name__} {self.url}, stopped>"
+            return f"<{type(self).__name__} {self._place}, stopped>"
         count = sum(wire.open for wire in list(self.listener.connections))
         text = f"{count} connection{'s' if count != 1 else ''}"
         if errors := self.errors:
             text += f", {len(errors)} error{'s' if len(errors) != 1 else ''}, the first: {_line(errors[0])}"
-        return f"<{type(self).__name__} {self.url}, {text}>"
+        return f"<{type(self).__name__} {self._place}, {text}>"
 
     def _repr_html_(self) -> str:
         from .notebook.display import server_html
@@ -464,18 +607,19 @@ def start(
     """Start a server of the mock, and return its handle; arguments and errors are those of `Mock.serve`."""
     root = PathPattern.parse(path, "serve(path=)")
     routes = Routes(mock._plans(root))
-    wanted_host = (os.environ.get("MOCKFORGE_WS_HOST") or DEFAULT_HOST) if host is None else host
+    environ = environment.of_process(mock._environ)
+    wanted_host = environment.host(environ) if host is None else host
     if not isinstance(wanted_host, str):
         raise OptionError("serve(host=)", host, "is not a text such as '127.0.0.1'")
-    wanted = port_of(port)
+    wanted = environment.port(environ) if port is None else environment.checked_port(port, "serve(port=)")
     loop = loop_thread()
     with registry.lock:
         registry.free(wanted_host, wanted, started, replace=replace)
         try:
             server = kind(mock, routes, root, wanted_host, wanted, started, loop)
         except BindError as error:
-            given = {"MOCKFORGE_WS_HOST": host, "MOCKFORGE_WS_PORT": port}
-            named = [name for name, said in given.items() if said is None and os.environ.get(name)]
+            given = {environment.HOST: host, environment.PORT: port}
+            named = [name for name, said in given.items() if said is None and environ.get(name)]
             if not named:
                 raise
             problem = f"{error.problem} (from {' and '.join(named)})"
@@ -512,22 +656,6 @@ def rules_frame(routes: Routes) -> pd.DataFrame:
         for index, rule in enumerate(route.plan.rules.all)
     ]
     return pd.DataFrame(rows, columns=["path", "rule", "name", "pattern", "took"])
-
-
-def port_of(port: object) -> int:
-    """Return a port if it is one; None: that of the environment, or the default.
-
-    Raises:
-        OptionError: It is none.
-    """
-    where, value = "serve(port=)", port
-    if port is None:
-        where, value = "MOCKFORGE_WS_PORT", os.environ.get("MOCKFORGE_WS_PORT", DEFAULT_PORT)
-        if isinstance(value, str) and value.strip().isdecimal():
-            value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65_535:
-        raise OptionError(where, value, "is no port", "valid: 1 to 65535, or 0 for any free port")
-    return value
 
 
 def _line(error: Exception) -> str:

@@ -14,6 +14,16 @@ class Live:
     Args:
         text: What was said.
         undo: What puts it back.
+
+    Example:
+        >>> server = Mock().serve(port=0)
+        >>> slow = server.latency("slow")
+        >>> slow
+        <latency(300-800 ms), holds>
+        >>> slow.end()
+        >>> slow.holds
+        False
+        >>> server.stop()
     """
 
     def __init__(self, text: str, undo: Callable[[], None]) -> None:

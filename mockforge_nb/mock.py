@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from . import environment
 from .cassettes import Mode, proxied
 from .core.compare import paths
 from .core.plan import Echo, Handle, Plan, Recording, Silent
 from .core.routes import PathPattern
 from .core.rules import Call
 from .core.units import EPOCH, epoch_ns, number
+from .environment import DEFAULT_PATH
 from .errors import OptionError
 from .narratives import narrated
 from .network import NetworkWords, same_place
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
+    from .asgi import MockApp
     from .augmentation import ReplayAugmentationConfig, WebSocketAiConfig
     from .connections import Connection, Request
     from .core.message import Message
@@ -71,8 +74,37 @@ class Mock(NetworkWords["Mock"]):
     _metrics: Word | None = None
     _tls: Word | None = None
     _compression: bool = False
+    _environ: Mapping[str, str] | None = None  # what from_env() was given; None: the process's own
 
     __hash__ = None  # type: ignore[assignment]  # it may hold tables
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Mock:
+        """Return what MockForge's environment variables describe; with none of them it echoes.
+
+        ``MOCKFORGE_WS_REPLAY_FILE`` is a file that is replayed, ``MOCKFORGE_WS_PROXY_UPSTREAM_URL`` a server that is
+        relayed to. ``MOCKFORGE_RESPONSE_TEMPLATE_EXPAND`` expands templates if it is ``1`` or ``true``; unlike those
+        of ``Mock()`` they are sent as they stand otherwise. ``MOCKFORGE_WS_HOST`` and ``MOCKFORGE_WS_PORT`` are what
+        `serve` takes where it is told nothing else. An empty variable is one that is not set, but for the port.
+
+        Args:
+            environ: The variables, in place of the process's own; `serve` reads its host and port here, too.
+
+        Raises:
+            OptionError: A variable cannot be used, or two of them say what the mock does.
+            ScriptError: The replay file cannot be played; a missing one is a FileNotFoundError, too.
+
+        Warns:
+            UserWarning: A variable is called much like one of these: it is not read.
+
+        Example:
+            >>> Mock.from_env({"MOCKFORGE_RESPONSE_TEMPLATE_EXPAND": "1"})
+            Mock.from_env({'MOCKFORGE_RESPONSE_TEMPLATE_EXPAND': '1'})
+        """
+        given = environment.of_process(environ)
+        environment.port(given)  # a wrong one is told here, on the line that reads it
+        where = None if environ is None else environment.kept(given)
+        return environment.described(cls(_environ=where), given, relays=True)
 
     # What a connection does: one of these
 
@@ -81,6 +113,10 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: The mock does something already, or `prefix` is no text.
+
+        Example:
+            >>> Mock().echo("> ").simulate([(0, "hi")]).select(direction="out", opcode="text").df["text"].tolist()
+            ['> hi']
         """
         if not isinstance(prefix, str):
             raise OptionError("echo(prefix=)", prefix, "is not a text")
@@ -144,6 +180,11 @@ class Mock(NetworkWords["Mock"]):
 
         Warns:
             UserWarning: It would last over a day, a step's time goes back, or no way leads to a step.
+
+        Example:
+            >>> mock = Mock().replay([{"price": 1}, {"price": 2}], rate=10)
+            >>> mock.simulate().select(opcode="text").df[["elapsed", "text"]].values.tolist()
+            [[0.0, '{"price":1}'], [0.1, '{"price":2}']]
         """
         options = {name: value for name, value in locals().items() if name not in ("self", "source")}
         self._has_no_behaviour("replay")
@@ -165,6 +206,12 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: The mock does something already, or an argument is wrong.
+
+        Example:
+            >>> def squares():
+            ...     yield from (n * n for n in range(3))
+            >>> Mock().stream(squares).simulate().select(opcode="text").df["text"].tolist()
+            ['0', '1', '4']
         """
         check_then(then, "stream(then=)")
         arguments = {"source": source, "rate": rate, "then": then}
@@ -236,6 +283,18 @@ class Mock(NetworkWords["Mock"]):
 
         Warns:
             UserWarning: The config is not enabled or has no replay, so that nothing is told.
+
+        Example:
+            >>> class Author:
+            ...     def __init__(self, narrative):
+            ...         self.narrative = narrative
+            ...     async def write(self, count):
+            ...         for n in range(count):
+            ...             yield {"said": f"{n} of {self.narrative}"}
+            >>> mock = Mock().narrate("a tale", events=2, rate=None, author=Author)
+            >>> with mock.serve(port=0) as server, server.client() as client:
+            ...     [client.recv(), client.recv()]
+            ['{"said":"0 of a tale"}', '{"said":"1 of a tale"}']
         """
         arguments = {name: value for name, value in locals().items() if name != "self"}
         self._has_no_behaviour("narrate")
@@ -257,6 +316,15 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: The mock does something already, or `function` is no coroutine function of one argument.
+
+        Example:
+            >>> async def chat(conn):
+            ...     async for message in conn:
+            ...         await conn.send(message.text.upper())
+            >>> with Mock().handle(chat).serve(port=0) as server, server.client() as client:
+            ...     client.send("hi")
+            ...     client.recv()
+            'HI'
         """
         plain = inspect.isfunction(function) and not inspect.iscoroutinefunction(function)
         if not callable(function) or isinstance(function, type) or (plain and function.__name__ != "<lambda>"):
@@ -334,6 +402,15 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: The mock does something already, or an argument is wrong.
+
+        Example:
+            >>> real = Mock().when("^price$", {"price": 7}).serve(port=0)
+            >>> cheaper = Mock().proxy(real.url, transform={"out": lambda message: {"price": 1}})
+            >>> with cheaper.serve(port=0) as server, server.client() as client:
+            ...     client.send("price")
+            ...     client.recv()
+            '{"price":1}'
+            >>> real.stop()
         """
         arguments = {name: value for name, value in locals().items() if name != "self"}
         self._has_no_behaviour("proxy")
@@ -394,6 +471,12 @@ class Mock(NetworkWords["Mock"]):
         Raises:
             OptionError: An argument that is wrong or does not fit the others.
             TemplateError: A text or condition that cannot be parsed.
+
+        Example:
+            >>> mock = Mock().when("^add (.*)$", "{{match.1}} it is").when(json={"op": "ping"}, reply={"op": "pong"})
+            >>> traffic = mock.simulate([(0, "add tea"), (1, {"op": "ping", "n": 1})])
+            >>> traffic.select(direction="out", opcode="text").df["text"].tolist()
+            ['tea it is', '{"op":"pong"}']
         """
         given = {key: value for key, value in locals().items() if key != "self"}
         arguments = {key: given[key] for key in ("pattern", "json", "exact")} | given
@@ -409,6 +492,11 @@ class Mock(NetworkWords["Mock"]):
         Raises:
             OptionError: It cannot be sent.
             TemplateError: It is no template.
+
+        Example:
+            >>> mock = Mock().when("^HELP$", "HELP, QUIT").otherwise("what?")
+            >>> mock.simulate([(0, "HALP")]).select(direction="out", opcode="text").df["text"].tolist()
+            ['what?']
         """
         return replace(self, _otherwise=Word("otherwise", {"reply": reply}, otherwise(reply)))
 
@@ -422,6 +510,12 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: It is no path or no Mock. That two mocks are on one path is said when it is served.
+
+        Example:
+            >>> mock = Mock().route("/prices/{symbol}", Mock().when("^now$", "{{path.symbol}}: 7"))
+            >>> traffic = mock.simulate([(0, "now")], path="/prices/AAPL")
+            >>> traffic.select(direction="out", opcode="text").df["text"].tolist()
+            ['AAPL: 7']
         """
         PathPattern.parse(path, "route()")
         if not isinstance(mock, Mock):
@@ -442,6 +536,12 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: `value` is no whole number.
+
+        Example:
+            >>> dice = Mock().seed(7).when("^roll$", "{{randInt 1 6}}")
+            >>> said = [dice.simulate([(0, "roll"), (1, "roll")]).df["text"].tolist() for _ in range(2)]
+            >>> said[0] == said[1]
+            True
         """
         if isinstance(value, bool) or not hasattr(value, "__index__"):
             raise OptionError("seed()", value, "is no whole number")
@@ -455,6 +555,11 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: It is no time.
+
+        Example:
+            >>> mock = Mock().clock("2024-01-15T10:30:00Z").replay([{"ts": 1500, "text": "{{now}}"}])
+            >>> mock.simulate().select(opcode="text").df["text"].tolist()
+            ['2024-01-15T10:30:01.500Z']
         """
         return replace(self, _clock_ns=epoch_ns(start, "clock()"))
 
@@ -467,6 +572,11 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: `on` is neither True nor False.
+
+        Example:
+            >>> mock = Mock().templates(price=lambda: 7).when("^price$", "{{price}} EUR")
+            >>> mock.simulate([(0, "price")]).select(direction="out", opcode="text").df["text"].tolist()
+            ['7 EUR']
         """
         if not isinstance(on, bool):
             raise OptionError("templates()", on, "is neither True nor False")
@@ -492,6 +602,12 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: A bound that is no number greater than 0.
+
+        Example:
+            >>> with Mock().limits(message_bytes=5).serve(port=0) as server, server.client() as client:
+            ...     client.send("too long")
+            ...     client.drain(), int(client.close_code)
+            ([], 1009)
         """
         given = {name: value for name, value in locals().items() if name != "self" and value is not None}
         for name, value in given.items():
@@ -520,6 +636,12 @@ class Mock(NetworkWords["Mock"]):
         Raises:
             OptionError: A file that cannot be used; or none was given, and trustme, which makes certificates, is not
                 installed: ``pip install 'mockforge_nb[tls]'``.
+
+        Example:
+            >>> with Mock().tls().serve(port=0) as server, server.client() as client:
+            ...     client.send(server.url.partition(":")[0])
+            ...     client.recv()
+            'wss'
         """
         arguments = {"certificate": certificate, "key": key, "password": password}
         return replace(self, _tls=Word("tls", arguments, tls(certificate, key, password)))
@@ -529,6 +651,13 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: `on` is neither True nor False.
+
+        Example:
+            >>> server = Mock().compression().serve(port=0)
+            >>> with server.client() as client:
+            ...     [extension.name for extension in client.connection.protocol.extensions]
+            ['permessage-deflate']
+            >>> server.stop()
         """
         if not isinstance(on, bool):
             raise OptionError("compression()", on, "is neither True nor False")
@@ -549,6 +678,14 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: An argument that is wrong.
+
+        Example:
+            >>> with Mock().echo().record("feed.jsonl").serve(port=0) as server, server.client() as client:
+            ...     client.send("hi")
+            ...     client.recv()
+            'hi'
+            >>> [step.payload.value for step in Script.load("feed.jsonl")]
+            ['hi', 'hi']
         """
         if path is None:
             return replace(self, _record=None)
@@ -617,7 +754,7 @@ class Mock(NetworkWords["Mock"]):
     # Run it
 
     def serve(
-        self, *, host: str | None = None, port: int | None = None, path: str = "/ws", replace: bool = False
+        self, *, host: str | None = None, port: int | None = None, path: str = DEFAULT_PATH, replace: bool = False
     ) -> MockServer:
         """Run the mock on a background thread; it listens when this returns.
 
@@ -631,21 +768,56 @@ class Mock(NetworkWords["Mock"]):
         Raises:
             OptionError: A wrong argument, or a template with a variable that nothing defines.
             BindError: The port cannot be had.
+
+        Example:
+            >>> server = Mock().echo().serve(port=0)
+            >>> server.url.startswith("ws://127.0.0.1:")
+            True
+            >>> server.stop()
         """
         from .server import serve
 
         return serve(self, host=host, port=port, path=path, replace=replace)
 
     def serve_async(
-        self, *, host: str | None = None, port: int | None = None, path: str = "/ws", replace: bool = False
+        self, *, host: str | None = None, port: int | None = None, path: str = DEFAULT_PATH, replace: bool = False
     ) -> Starting:
         """Run the mock from a coroutine: ``async with mock.serve_async() as server``, or ``await`` it.
 
         Arguments and errors are those of `serve`; the handle's waits are coroutines.
+
+        Example:
+            >>> import asyncio
+            >>> async def talk():
+            ...     async with Mock().echo().serve_async(port=0) as server, await server.client() as client:
+            ...         await client.send("hi")
+            ...         return await client.recv()
+            >>> asyncio.run(talk())
+            'hi'
         """
         from .server import Starting
 
         return Starting(self, {"host": host, "port": port, "path": path, "replace": replace})
+
+    def asgi(self, *, path: str = "/ws") -> MockApp:
+        """Return the mock as an ASGI application, to be run by uvicorn or hypercorn or mounted in FastAPI or Starlette.
+
+        ``uvicorn.run(Mock().echo().asgi())`` serves ``ws://127.0.0.1:8000/ws``, and ``app.mount("/live",
+        Mock().echo().asgi())`` adds ``/live/`` to an application. It is its own handle: ``app.traffic.df``,
+        ``app.send(…)``, ``app.wait_for(…)``, ``app.check()`` are as those of `serve`, from whichever thread.
+
+        Args:
+            path: The path of the mock, behind the one where it is mounted; there it answers at the mount's root, too.
+
+        Raises:
+            OptionError: A wrong argument, a template with a variable that nothing defines, or what only a port of our
+                own can do: faults of frames, TCP, pings and handshakes (``slicer invalid_utf8 bad_frame reset_peer
+                slow_close timeout half_open no_pong wrong_accept missing_upgrade cut_handshake wrong_subprotocol``),
+                `compression`, ``limits(handshake_seconds=)``.
+        """
+        from .asgi import MockApp
+
+        return MockApp(self, path)
 
     def simulate(
         self,
@@ -653,7 +825,7 @@ class Mock(NetworkWords["Mock"]):
         *,
         until: float | str | timedelta = "10min",
         connections: int = 1,
-        path: str = "/ws",
+        path: str = DEFAULT_PATH,
         check: bool = True,
     ) -> Traffic:
         """Play the mock without sockets in virtual time: at once, and the same on every run.
@@ -672,6 +844,11 @@ class Mock(NetworkWords["Mock"]):
         Raises:
             OptionError: A wrong argument, a script that lets no time pass, or a mock that needs an event loop: a
                 handler, an ``async`` function or a stream that is read only once.
+
+        Example:
+            >>> traffic = Mock().echo().latency(300).simulate([(1, "hi")])
+            >>> traffic.select(opcode="text").df[["elapsed", "direction", "text"]].values.tolist()
+            [[1.0, 'in', 'hi'], [1.3, 'out', 'hi']]
         """
         from .simulated import simulate
 
@@ -703,6 +880,14 @@ class Mock(NetworkWords["Mock"]):
 
         Raises:
             OptionError: An argument that is wrong; nothing is run then.
+
+        Example:
+            >>> def client(url, server):
+            ...     with server.client() as one:
+            ...         one.send("hi")
+            ...         return one.recv()
+            >>> Mock().sweep(client, latency=[0, 10], progress=False)[["latency", "result"]].values.tolist()
+            [[0, 'hi'], [10, 'hi']]
         """
         from .sweep import sweep
 
@@ -714,8 +899,13 @@ class Mock(NetworkWords["Mock"]):
     # How it shows itself
 
     def words(self) -> list[str]:
-        """Return what was said, ``Mock()`` first."""
-        words = ["Mock()"]
+        """Return what was said, ``Mock()`` or ``Mock.from_env(…)`` first.
+
+        Example:
+            >>> Mock().echo().latency("slow").words()
+            ['Mock()', 'echo()', 'latency(300-800 ms)']
+        """
+        words = ["Mock()" if self._environ is None else f"Mock.from_env({dict(self._environ)!r})"]
         if self._behaviour is not None:
             made = self._behaviour.made
             replayed = isinstance(made, Played)

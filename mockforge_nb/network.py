@@ -42,6 +42,13 @@ class NetworkWords(Generic[R]):
 
         Raises:
             OptionError: An argument that is wrong.
+
+        Example:
+            >>> Mock().latency("slow").latency((5, 20), direction="in").latency(900, only="AMZN")
+            Mock().latency(300-800 ms).latency(5-20 ms, direction='in').latency(900 ms, only='AMZN')
+            >>> with Mock().serve(port=0) as server, server.latency(250):
+            ...     server.live
+            ['latency(250 ms)']
         """
         way, which = _way(direction, "latency(direction=)"), _pattern(only, "latency(only=)")
         made = None if value is None else Delay(latency(value), way, which)
@@ -61,6 +68,11 @@ class NetworkWords(Generic[R]):
 
         Raises:
             OptionError: An argument that is wrong.
+
+        Example:
+            >>> mock = Mock().bandwidth(1000).replay(["x" * 1000, "y"])
+            >>> mock.simulate().select(opcode="text").df["elapsed"].round(1).tolist()
+            [1.0, 1.0]
         """
         way = _way(direction, "bandwidth(direction=)")
         made = None if value is None else bandwidth(value, burst, way)
@@ -97,6 +109,11 @@ class NetworkWords(Generic[R]):
 
         Raises:
             OptionError: There is no such fault, or an argument is wrong.
+
+        Example:
+            >>> mock = Mock().replay(["a", "b", "c", "d"]).fault("drop", after=1, times=2)
+            >>> mock.simulate().select(opcode="text").df[["text", "fault"]].fillna("").values.tolist()
+            [['a', ''], ['b', 'drop'], ['c', 'drop'], ['d', '']]
         """
         arguments = {k: v for k, v in locals().items() if k not in ("self", "options", "__class__")} | options
         made = fault(
@@ -133,6 +150,18 @@ class NetworkWords(Generic[R]):
 
         Raises:
             OptionError: An argument that is wrong.
+
+        Example:
+            >>> with Mock().reject(503, "deploying", times=1).serve(port=0) as server:
+            ...     try:
+            ...         server.client()
+            ...     except Exception as error:
+            ...         print(error)
+            ...     with server.client() as client:
+            ...         client.send("hi")
+            ...         client.recv()
+            server rejected WebSocket connection: HTTP 503
+            'hi'
         """
         options = {"status": status, "body": body, "headers": headers or {}}
         made = fault("reject", probability=probability, after=after, times=times, scope="server", options=options)
@@ -147,6 +176,10 @@ class NetworkWords(Generic[R]):
 
         Raises:
             OptionError: It is no duration, or an empty list.
+
+        Example:
+            >>> Mock().connect_delay(["20ms", 0])
+            Mock().connect_delay(['20ms', 0])
         """
         given = [] if delays is None else delays if isinstance(delays, (list, tuple)) else [delays]
         if delays is not None and not given:
@@ -164,6 +197,12 @@ class NetworkWords(Generic[R]):
 
         Raises:
             OptionError: An argument that is wrong.
+
+        Example:
+            >>> outage = Mock().fault("drop")
+            >>> mock = Mock().phases([(2, Mock()), (2, outage)]).replay(["a", "b", "c", "d", "e"], rate=1)
+            >>> mock.simulate().select(opcode="text").df["fault"].fillna("").tolist()
+            ['', '', 'drop', 'drop', '']
         """
         made = []
         listed = list(phases)
@@ -191,6 +230,11 @@ class NetworkWords(Generic[R]):
 
         Raises:
             OptionError: There is none of that name.
+
+        Example:
+            >>> traffic = Mock().preset("satellite").simulate([(0, "hi")])
+            >>> traffic.select(direction="out", opcode="text").df["elapsed"].gt(1).tolist()
+            [True]
         """
         return self._says(Word("preset", {"name": name}, _preset(name, "preset()")))
 

@@ -10,7 +10,7 @@ from .cassettes import Proxied
 from .core.plan import Behaviour, Echo, Plan, Recording, Relay, Replay, Silent
 from .core.routes import PathPattern
 from .core.rules import Rule, Rules
-from .errors import OptionError, TemplateError, nearest
+from .errors import OptionError, TemplateError, joined, nearest
 from .narratives import Narrated
 from .network import conditions_of
 from .replays import Played
@@ -135,5 +135,5 @@ def _plan(mock: Mock, path: PathPattern) -> Plan:
 
         known = [*mock._names, *KNOWN]
         problem = f"no variable {undefined[0]!r} is known{nearest(undefined[0], known)}"
-        raise TemplateError("{{" + undefined[0] + "}}", f"{problem}; give it with .templates({undefined[0]}=…)")
+        raise TemplateError("{{" + undefined[0] + "}}", joined(problem, f"give it with .templates({undefined[0]}=…)"))
     return plan

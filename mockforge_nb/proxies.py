@@ -37,10 +37,19 @@ class WsProxyConfig:
         upstream_url: Where connections go that no rule takes.
         should_proxy: Whether anything is relayed.
         enabled: Another name of the same.
-        rules: Pairs of a path pattern (``/prices/{symbol}``) and an upstream's URL, which may name its parameters;
-            the first that matches is taken.
+        rules: Pairs of a path pattern (``/prices/{symbol}``, ``/ws/users/*``) and an upstream's URL, which may name
+            its parameters; the first that matches is taken.
         message_transform: What is made of each message, as in `Mock.proxy`.
         passthrough_by_default: Whether connections that no rule takes are relayed to `upstream_url`.
+
+    Example:
+        >>> real = Mock().echo().serve(port=0)
+        >>> config = WsProxyConfig(rules=[("/feed", real.url)])
+        >>> with Mock().proxy(config).serve(port=0, path="/feed") as server, server.client() as client:
+        ...     client.send("hi")
+        ...     client.recv()
+        'hi'
+        >>> real.stop()
     """
 
     upstream_url: str = ""
@@ -50,13 +59,18 @@ class WsProxyConfig:
     message_transform: Any = None
     passthrough_by_default: bool = True
 
+    @property
+    def relays(self) -> bool:
+        """Whether anything is relayed."""
+        return self.should_proxy if self.enabled is None else self.enabled
+
     def finder(self) -> Callable[[Request], str | None]:
         """Return the function of a request that returns its upstream's URL.
 
         Raises:
             OptionError: It has no upstream, or a rule is none.
         """
-        if self.should_proxy if self.enabled is None else self.enabled:
+        if self.relays:
             rules = [self._rule(one) for one in self.rules]
             default = url_of(self.upstream_url) if self.upstream_url and self.passthrough_by_default else None
             if not rules and default is None:
@@ -77,7 +91,10 @@ class WsProxyConfig:
         where = "WsProxyConfig(rules=)"
         if not isinstance(given, (tuple, list)) or len(given) != 2:
             raise OptionError(where, given, "is no pair of a path pattern and an upstream's URL")
-        path = PathPattern.parse(given[0], where)
+        text = given[0]
+        if isinstance(text, str):  # a segment * is any one, as in the original
+            text = "/".join(f"{{_{n}}}" if part == "*" else part for n, part in enumerate(text.split("/")))
+        path = PathPattern.parse(text, where)
         url = url_of(given[1], where)
         for name in _PARAMETER.findall(url):
             if name not in path.names:

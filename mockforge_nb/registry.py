@@ -113,7 +113,14 @@ def free(host: str, port: int, started: Origin, *, replace: bool) -> None:
 
 
 def stop_all() -> None:
-    """Stop every server of this process, also those whose handle is lost."""
+    """Stop every server of this process, also those whose handle is lost.
+
+    Example:
+        >>> server = Mock().serve(port=0)
+        >>> stop_all()
+        >>> server.running
+        False
+    """
     for server in list(running.values()):
         server.halt()
 

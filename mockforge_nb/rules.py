@@ -28,6 +28,11 @@ def close(code: int = 1000, reason: str = "") -> Close:
 
     Raises:
         OptionError: A code or reason that RFC 6455 §7.4 does not allow in a close frame.
+
+    Example:
+        >>> mock = Mock().when("^QUIT$", close(4000, "as you wish"))
+        >>> mock.simulate([(0, "QUIT")]).df["close_code"].dropna().unique().tolist()
+        [4000]
     """
     check_close(code, reason)
     return Close(code, reason)

@@ -65,6 +65,11 @@ class Script(Generated, FromModel, ByHand):
             `path`, `url` and `subprotocol`.
         written: Which model wrote the messages, and what for; None: none did. Its `usage` are requests, tokens and
             cost; `cached` says whether they came from the cache; `path` is the file that keeps them.
+
+    Example:
+        >>> script = Script().send({"type": "hello"}).wait("^ACK$", timeout=5).send("tick", after=0.1).close()
+        >>> Mock().replay(script).simulate([(1, "ACK")]).df[["elapsed", "direction", "opcode"]].values.tolist()[1:]
+        [[0.0, 'out', 'text'], [1.0, 'in', 'text'], [1.1, 'out', 'text'], [1.1, 'out', 'close'], [1.1, '...
     """
 
     __slots__ = ("_delays", "_endless", "_name", "_program", "_steps", "recorded", "rules", "written")
@@ -102,12 +107,22 @@ class Script(Generated, FromModel, ByHand):
 
     @property
     def name(self) -> str:
-        """What errors call it."""
+        """What errors call it.
+
+        Example:
+            >>> Script.parse('{"text": "hi"}', "greeting").name
+            'greeting'
+        """
         return self._name
 
     @property
     def endless(self) -> bool:
-        """Whether its messages are made while it is played, without end."""
+        """Whether its messages are made while it is played, without end.
+
+        Example:
+            >>> feeds.trades(seed=1).endless
+            True
+        """
         return self._endless is not None
 
     def stream(self, speed: float, *, shared: bool) -> Stream:
@@ -157,6 +172,11 @@ class Script(Generated, FromModel, ByHand):
         Warns:
             UserWarning: There are steps that no way through the script leads to; several connections and none was
                 chosen; or where the file was cut off.
+
+        Example:
+            >>> Script().send("hi").send("there", after=1).save("talk.jsonl")
+            >>> Script.load("talk.jsonl")
+            <Script talk.jsonl, 2 steps in 1 s>
         """
         return cls._of(from_file(path, timing, options, connection, url, strict=strict))
 
@@ -169,6 +189,14 @@ class Script(Generated, FromModel, ByHand):
 
         Warns:
             UserWarning: There are steps that no way through the script leads to.
+
+        Example:
+            >>> script = Script.parse('''
+            ... {"text": "Who?"}
+            ... {"text": "Hello, {{message}}.", "waitFor": "^[a-z]+$"}
+            ... ''')
+            >>> Mock().replay(script).simulate([(1, "ann")]).select(direction="out", opcode="text").df["text"].tolist()
+            ['Who?', 'Hello, ann.']
         """
         return cls._of(from_text(text, name, timing))
 
@@ -216,13 +244,18 @@ class Script(Generated, FromModel, ByHand):
                 the keys in its message, ``"$.symbols[*]"``; a pattern as in `when` and that path,
                 ``("$.op == 'subscribe'", "$.symbols[*]")``; or a function of the `Message` that returns the keys, or
                 None. The play-head begins with the first of these; ``{{state.subscribed}}`` has those that it asked for
-                and the table has.
+                and the table has, ``{{state.unknown}}`` those that its last message named and the table has not.
             unsubscribe: The same for keys that it gives back.
             ack: What both are answered, as the reply of `when`; ``{{match.value}}`` has the keys that were named.
 
         Raises:
             OptionError: An argument that does not fit the table.
             ScriptError: A row that cannot be sent, or times that cannot be used.
+
+        Example:
+            >>> df = pd.DataFrame({"at": [0.0, 2.5], "price": [7, 8]})
+            >>> Script.from_frame(df, time="at", template="{{row.price}} EUR").preview()["message"].tolist()
+            ['7 EUR', '8 EUR']
         """
         options = {name: value for name, value in locals().items() if name not in ("cls", "df")}
         return cls._of(from_frame(df, options))
@@ -240,6 +273,10 @@ class Script(Generated, FromModel, ByHand):
         Raises:
             OptionError: It is none of these, or an option does not go with it.
             ScriptError: It cannot be played.
+
+        Example:
+            >>> Script.of(["a", "b"], rate=2)
+            <Script <list>, 2 steps in 500 ms>
         """
         options = {**options, "rows": rows}
         if isinstance(source, Script):
@@ -280,6 +317,12 @@ class Script(Generated, FromModel, ByHand):
         Raises:
             OptionError: A wrong argument.
             AuthorError: What a template or function of yours raised.
+
+        Example:
+            >>> Script.of([{"price": 1}, {"price": 2}], rate=2).preview()
+                at  size      message
+            0  0.0    11  {"price":1}
+            1  0.5    11  {"price":2}
         """
         from .preview import preview
 
@@ -303,7 +346,12 @@ class Script(Generated, FromModel, ByHand):
         scope: Scope = "connection",
         name: str | None = None,
     ) -> Script:
-        """Add a rule beside the steps; arguments and errors are those of `Mock.when`."""
+        """Add a rule beside the steps; arguments and errors are those of `Mock.when`.
+
+        Example:
+            >>> Script().send("Who?").when("^HELP$", "Say a name.")
+            <Script <script>, 1 step and 1 rule>
+        """
         arguments = {key: value for key, value in locals().items() if key != "self"}
         rules = (*self.rules, rule(**arguments))
         if self._steps is None:
@@ -316,7 +364,12 @@ class Script(Generated, FromModel, ByHand):
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The steps; a table's rows become steps here."""
+        """The steps; a table's rows become steps here.
+
+        Example:
+            >>> [step.ts for step in Script().send("a").send("b", after=0.5).steps]
+            [0.0, 500.0]
+        """
         if self._steps is not None:
             return self._steps
         table = self.program
@@ -329,6 +382,10 @@ class Script(Generated, FromModel, ByHand):
         Raises:
             ScriptError: A jump to no step; this is checked when the script is used, so that ids may come later. Or it
                 has no end.
+
+        Example:
+            >>> Script().send("a").send("b", after=0.5).program.duration
+            500.0
         """
         if self._endless is not None:
             raise ScriptError(self._name, "it has no end; script[:100] is a part, and n= makes so many messages")
@@ -339,7 +396,12 @@ class Script(Generated, FromModel, ByHand):
 
     @property
     def duration(self) -> float:
-        """How long it lasts if nothing waits or jumps, in seconds."""
+        """How long it lasts if nothing waits or jumps, in seconds.
+
+        Example:
+            >>> Script().send("a").send("b", after=0.5).duration
+            0.5
+        """
         if self._endless is not None:
             return math.inf
         return self.program.duration / 1000
@@ -352,6 +414,13 @@ class Script(Generated, FromModel, ByHand):
 
         Warns:
             UserWarning: There are steps that no way through the script leads to.
+
+        Example:
+            >>> try:
+            ...     Script().send("a").goto("end").validate()
+            ... except ScriptError as error:
+            ...     print(error)
+            <script>:1: no step has the id 'end'
         """
         if self.endless:
             return self
@@ -421,6 +490,10 @@ class Script(Generated, FromModel, ByHand):
 
         Raises:
             OptionError: One counts `ts` from the start and the other from step to step.
+
+        Example:
+            >>> (Script().send("a", after=1) + Script().send("b", after=1)).duration
+            2.0
         """
         if not isinstance(other, Script):
             return NotImplemented
@@ -438,6 +511,10 @@ class Script(Generated, FromModel, ByHand):
 
         Raises:
             OptionError: It is no number greater than 0.
+
+        Example:
+            >>> Script().send("a").send("b", after=10).speed(20).duration
+            0.5
         """
         if not 0 < number(factor) < float("inf"):
             raise OptionError("speed()", factor, "is no number greater than 0")
@@ -461,6 +538,10 @@ class Script(Generated, FromModel, ByHand):
 
         Raises:
             OptionError: A step would be due before the start.
+
+        Example:
+            >>> Script().send("a").shift(500).steps[0].ts
+            500.0
         """
         steps = self.steps
         if number(ms) != number(ms) or (steps and self.program.at[0] + ms < 0):
@@ -483,6 +564,10 @@ class Script(Generated, FromModel, ByHand):
 
         Raises:
             ScriptError: What it returns cannot be sent.
+
+        Example:
+            >>> Script.of([{"price": 1}]).map(lambda row: {**row, "currency": "EUR"}).preview()["message"].tolist()
+            ['{"price":1,"currency":"EUR"}']
         """
         return self._with(self._mapped(function))
 
@@ -501,6 +586,11 @@ class Script(Generated, FromModel, ByHand):
         """Return the script without the messages for which `function` of the text, JSON value or bytes is false.
 
         Steps that send nothing stay.
+
+        Example:
+            >>> script = Script.of([{"price": 1}, {"price": 9}])
+            >>> script.filter(lambda row: row["price"] > 5).preview()["message"].tolist()
+            ['{"price":9}']
         """
         kept = [s for s in self.steps if s.payload is None or s.dir == "in" or function(s.payload.value)]
         return self._with(kept)
@@ -558,6 +648,12 @@ class Script(Generated, FromModel, ByHand):
             ScriptError: Steps that no client can play: patterns, waits, jumps, repetitions, rules, hidden parts.
             UnreachableError: The server cannot be reached or refuses the handshake.
             OptionError: A wrong argument.
+
+        Example:
+            >>> recorded = Mock().when("^price$", {"price": 7}).simulate([(0, "price")]).script()
+            >>> with Mock().when("^price$", {"price": "seven"}).serve(port=0) as server:
+            ...     recorded.play_against(server.url).counts
+            {'sent': 1, 'differs': 1}
         """
         from .contract import play_against
 
@@ -578,6 +674,11 @@ class Script(Generated, FromModel, ByHand):
         Raises:
             ScriptError: A pattern that is Python code, a kind of file that is not written, or more than messages for
                 a ``.har``.
+
+        Example:
+            >>> Script().send("hi").save("hi.jsonl")
+            >>> Script.load("hi.jsonl") == Script().send("hi")
+            True
         """
         from .formats.lines import WRITTEN, write
 
@@ -603,6 +704,11 @@ class Script(Generated, FromModel, ByHand):
 
         Raises:
             ScriptError: A pattern that is Python code, which a file cannot hold.
+
+        Example:
+            >>> print(Script().send("hi").close().text())
+            {"ts": 0, "text": "hi"}
+            {"ts": 0, "close": true}
         """
         header, lines = self._lines()
         return "".join(map(written, [header, *lines] if header else lines))
@@ -625,6 +731,10 @@ class Script(Generated, FromModel, ByHand):
 
         Raises:
             ScriptError: A pattern that is Python code, which a table cannot hold.
+
+        Example:
+            >>> Script().send("a").send("b", after=0.5).to_frame()[["ts", "text"]].values.tolist()
+            [[0.0, 'a'], [500.0, 'b']]
         """
         from .generators.steptable import frame_of
 
@@ -641,11 +751,21 @@ class Script(Generated, FromModel, ByHand):
         return f"<Script {self._name}, {self.summary()}{origin}>"
 
     def summary(self) -> str:
-        """Return how many steps and rules there are, and how long the steps last."""
+        """Return how many steps and rules there are, and how long the steps last.
+
+        Example:
+            >>> Script().send("a").send("b", after=0.5).summary()
+            '2 steps in 500 ms'
+        """
         return self.counted() + (f" in {human(self.duration)}" if 0 < self.duration < math.inf else "")
 
     def counted(self) -> str:
-        """Return how many steps and rules there are."""
+        """Return how many steps and rules there are.
+
+        Example:
+            >>> Script().send("a").send("b", after=0.5).when("^HELP$", "?").counted()
+            '2 steps and 1 rule'
+        """
         if self.endless:
             return "messages without end" + (f" and {len(self.rules):,} rules" if self.rules else "")
         counts = [(len(self), "step"), *([(len(self.rules), "rule")] if self.rules else [])]

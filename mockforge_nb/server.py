@@ -26,6 +26,12 @@ class MockServer(Server):
     """A running mock; every call may come from any thread and blocks no longer than it says.
 
     As a context manager it stops at the block's end and raises what went wrong by the author's doing.
+
+    Example:
+        >>> with Mock().echo().serve(port=0) as server, server.client() as client:
+        ...     client.send("hi")
+        ...     client.recv(), server.wait_for("hi")
+        ('hi', <Message 'hi'>)
     """
 
     def wait_connected(self, n: int = 1, timeout: float | str | None = 10) -> Connection:
@@ -33,6 +39,11 @@ class MockServer(Server):
 
         Raises:
             ExpectationTimeoutError: They did not come within `timeout` (s; None: wait without end).
+
+        Example:
+            >>> with Mock().serve(port=0) as server, server.client():
+            ...     server.wait_connected().number
+            1
         """
         limit = time_limit(timeout)
         waiter = self._connection_waiter(how_many(n, "wait_connected(n=)"))
@@ -58,6 +69,12 @@ class MockServer(Server):
         Raises:
             ExpectationTimeoutError: It did not come in time; the error shows what came instead.
             OptionError: A pattern that cannot be used.
+
+        Example:
+            >>> with Mock().serve(port=0) as server, server.client() as client:
+            ...     client.send({"op": "subscribe", "symbol": "AAPL"})
+            ...     server.wait_for("$.op == 'subscribe'").json["symbol"]
+            'AAPL'
         """
         limit = time_limit(timeout)
         count = 1 if n is None else how_many(n, "wait_for(n=)")
@@ -86,15 +103,39 @@ class MockServer(Server):
         Args:
             path: The path; the mock's own unless given.
             options: Passed on to `websockets.sync.client.connect`: ``additional_headers``, ``subprotocols``, …
+
+        Example:
+            >>> with Mock().serve(port=0) as server, server.client(subprotocols=["v1"]) as client:
+            ...     client.send(b"abc")
+            ...     client.recv()
+            b'abc'
         """
         return Client(self.url if path is None else self.url_for(path), **self._trusting(options))
 
     async def aclient(self, path: str | None = None, **options: Any) -> AsyncClient:
-        """Connect a client for coroutines; arguments as for `client`."""
+        """Connect a client for coroutines; arguments as for `client`.
+
+        Example:
+            >>> import asyncio
+            >>> async def talk(server):
+            ...     async with await server.aclient() as client:
+            ...         await client.send("hi")
+            ...         return await client.recv()
+            >>> with Mock().serve(port=0) as server:
+            ...     asyncio.run(talk(server))
+            'hi'
+        """
         return await open_async(self.url if path is None else self.url_for(path), **self._trusting(options))
 
     def stop(self) -> None:
-        """Free the port and close all connections with 1001; half a second at most; stopping twice is fine."""
+        """Free the port and close all connections with 1001; half a second at most; stopping twice is fine.
+
+        Example:
+            >>> server = Mock().serve(port=0)
+            >>> server.stop()
+            >>> server.running
+            False
+        """
         self.halt()
 
     def __enter__(self) -> Self:
@@ -116,7 +157,17 @@ class MockServer(Server):
 
 
 class AsyncMockServer(Server):
-    """A running mock whose waits are coroutines, from `Mock.serve_async`; the rest is as on MockServer."""
+    """A running mock whose waits are coroutines, from `Mock.serve_async`; the rest is as on MockServer.
+
+    Example:
+        >>> import asyncio
+        >>> async def talk():
+        ...     async with Mock().serve_async(port=0) as server, await server.client() as client:
+        ...         await client.send("hi")
+        ...         return await server.wait_for("^h")
+        >>> asyncio.run(talk())
+        <Message 'hi'>
+    """
 
     async def wait_connected(self, n: int = 1, timeout: float | str | None = 10) -> Connection:
         """Wait until `n` connections are open, and return the newest; errors as on MockServer."""
@@ -164,6 +215,7 @@ class AsyncMockServer(Server):
         return await open_async(self.url if path is None else self.url_for(path), **self._trusting(options))
 
     aclient = client
+    """The same as `client`, under its name on MockServer."""
 
     async def stop(self) -> None:
         """Free the port and close all connections with 1001; half a second at most; stopping twice is fine."""

@@ -27,7 +27,17 @@ MEASURED = ("result", "error", "seconds", "messages_in", "messages_out", "struck
 
 
 class Sweep(pd.DataFrame):
-    """What came of each run: a row a run, its parameters first; a DataFrame that draws itself as a heat map."""
+    """What came of each run: a row a run, its parameters first; a DataFrame that draws itself as a heat map.
+
+    Example:
+        >>> def client(url, server):
+        ...     with server.client() as one:
+        ...         one.send("hi")
+        ...         return one.recv()
+        >>> runs = Mock().sweep(client, abort=[0, 1], progress=False)
+        >>> runs["error"].notna().tolist()
+        [False, True]
+    """
 
     _metadata = ["parameters"]  # noqa: RUF012  # pandas' own way, which copies these
     parameters: tuple[str, ...] = ()

@@ -42,6 +42,11 @@ class Traffic:
         log: The log that it shows.
         rows: The absolute numbers of the rows that it is of; None: all that come.
         where: What its rows must fulfil.
+
+    Example:
+        >>> traffic = Mock().echo().simulate([(1, "a"), (2, "b")])
+        >>> traffic, traffic[-1:].df["text"].tolist()
+        (<Traffic 4 messages, 1 connection>, ['b'])
     """
 
     def __init__(self, log: Log, *, rows: range | Array | None = None, where: tuple[_Where, ...] = ()) -> None:
@@ -66,6 +71,11 @@ class Traffic:
         place of an upstream that is down), and `original`, the text or bytes that
         came where something else was passed on. `text` and `data` are what was passed on; of a row that was dropped
         or answered, what came.
+
+        Example:
+            >>> traffic = Mock().echo().simulate([(1, "hi")])
+            >>> traffic.df[["direction", "opcode", "text"]].values.tolist()
+            [['in', 'handshake', 'GET /ws 101 Switching Protocols'], ['in', 'text', 'hi'], ['out', 'text', '...
         """
         return self._frame()[0]
 
@@ -92,6 +102,11 @@ class Traffic:
 
         Raises:
             OptionError: An argument is none of these.
+
+        Example:
+            >>> traffic = Mock().echo().simulate([(1, "a"), (2, "b"), (3, "c")])
+            >>> traffic.select(direction="in", opcode="text", start=2, end="3s").df["text"].tolist()
+            ['b']
         """
         where = list(self._where)
         if connection is not None:
@@ -129,6 +144,11 @@ class Traffic:
         Raises:
             OptionError: There is no such connection in it, or it said and heard nothing.
             RecordingError: Messages have left memory (`limits(log_bytes=)`).
+
+        Example:
+            >>> traffic = Mock().echo().simulate([(1, "hi")])
+            >>> traffic.script(connection=1)
+            <Script <connection 1>, 2 steps in 1 s>
         """
         from .script import Script
 
@@ -155,6 +175,11 @@ class Traffic:
         Raises:
             OptionError: The path ends in none of these, nor in ``.jsonl`` or ``.ndjson``.
             RecordingError: Messages have left memory (`limits(log_bytes=)`); nothing is written.
+
+        Example:
+            >>> Mock().echo().simulate([(1, "hi")]).save("feed.jsonl")
+            >>> Script.load("feed.jsonl", connection=1)
+            <Script feed.jsonl, 2 steps in 1 s>
         """
         from .formats.lines import WRITTEN, write
 
@@ -175,6 +200,12 @@ class Traffic:
 
         Raises:
             OptionError: This is a part of the traffic; only the whole can be cleared.
+
+        Example:
+            >>> traffic = Mock().echo().simulate([(1, "hi")])
+            >>> traffic.clear()
+            >>> len(traffic)
+            0
         """
         if self._rows is not None or self._where:
             raise OptionError("clear()", self, "is a part of the traffic", "clear the whole: server.traffic.clear()")

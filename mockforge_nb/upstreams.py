@@ -23,6 +23,14 @@ class Upstream:
         url: Where it is, with the query.
         subprotocol: The subprotocol that it selected; None: none.
         headers: The headers of its response; their names in any case.
+
+    Example:
+        >>> real = Mock().echo().serve(port=0)
+        >>> with Mock().proxy(real.url).serve(port=0) as server, server.client() as client:
+        ...     upstream = server.wait_connected().upstream
+        ...     upstream.url == real.url, upstream.open
+        (True, True)
+        >>> real.stop()
     """
 
     def __init__(self, server: Owner, wire: Any, upstream: Any) -> None:

@@ -130,12 +130,19 @@ def without_secrets(said: Mapping[str, object]) -> dict[str, object]:
 def told(said: Mapping[str, object]) -> dict[str, object]:
     """Return a story's arguments as they may be shown: what was said, and no key."""
     found = {name: value for name, value in said.items() if (name, value) not in _UNTOLD}
+    narrative = said.get("narrative")
+    config = narrative.replay if isinstance(narrative, WebSocketAiConfig) else narrative
+    if isinstance(config, ReplayAugmentationConfig) and config.narrative:  # it says both itself
+        itself = {"narrative": config.narrative, "events": config.event_count, "model": config.resolved_model()}
+        found |= {name: value for name, value in itself.items() if value is not None}
+        if config.event_count is None:
+            del found["events"]
     if hasattr(found.get("schema"), "columns"):
         found["schema"] = type(found["schema"])  # a table's rows would fill the line
     return found | {"api_key": "***"} if "api_key" in found else found
 
 
-_UNTOLD = (("events", 100), ("rate", 1.0), ("model", "local"), ("seed", 1), ("temperature", 0.0), ("evolve", True),
+_UNTOLD = (("rate", 1.0), ("seed", 1), ("temperature", 0.0), ("evolve", True),
            ("timeout", 60), ("retries", 3), ("repeats", True))  # fmt: skip
 
 

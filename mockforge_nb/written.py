@@ -90,6 +90,14 @@ class FromModel:
             ModelError: The model does not write what it is asked for, or does not answer; it has what was written
                 before in `events`.
             GeneratorError: A package is missing, or the cache cannot be used.
+
+        Example:
+            >>> from pydantic_ai.models.test import TestModel
+            >>> model = TestModel(custom_output_text='{"events": [{"celsius": 3.5}, {"celsius": 3.1}]}')
+            >>> schema = {"celsius": 1.5}
+            >>> script = Script.from_llm("A cold night", n=2, schema=schema, model=model, cache=False, progress=False)
+            >>> script.preview()["message"].tolist()
+            ['{"celsius":3.5}', '{"celsius":3.1}']
         """
         from .generators.llm.frozen import Cache
         from .generators.llm.models import Chosen

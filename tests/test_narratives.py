@@ -387,7 +387,7 @@ def test_a_story_cannot_be_simulated_and_says_so() -> None:
 def test_a_word_shows_what_was_said_but_no_key_and_is_compared_by_value() -> None:
     author = Scripted()
     mock = good(author=author, rate=2.0, api_key="sk-very-secret")
-    assert repr(mock).startswith("Mock().narrate('x', rate=2.0")
+    assert repr(mock).startswith("Mock().narrate('x', events=100, rate=2.0")
     assert "api_key=***" in repr(mock).replace("'", "")
     for shown in (repr(mock), mock._repr_html_(), str(mock.words()), repr(mock._behaviour)):
         assert "very-secret" not in shown
@@ -408,7 +408,22 @@ def test_configs_are_compared_by_value_and_tables_in_them_equal_only_themselves(
     assert mock(event_count=3) != mock(event_count=4)
     assert mock(event_schema=table) == mock(event_schema=table)
     assert mock(event_schema=table) != mock(event_schema=table.copy())
-    assert repr(Mock().narrate("x", schema=table, author=author)).startswith("Mock().narrate('x', schema=DataFrame, ")
+    assert repr(Mock().narrate("x", schema=table, author=author)).startswith(
+        "Mock().narrate('x', events=100, schema=DataFrame, "
+    )
+
+
+def test_a_word_shows_its_model_and_how_many_events_there_are() -> None:
+    author = Scripted()
+    assert repr(Mock().narrate("a chat", author=author)).startswith(
+        "Mock().narrate('a chat', events=100, model='local'"
+    )
+    assert "events" not in repr(Mock().narrate("a chat", events=None, author=author))
+    config = ReplayAugmentationConfig(narrative="a calm market", event_count=7, provider="openai", model="gpt-5-mini")
+    told = "Mock().narrate('a calm market', events=7, model='openai:gpt-5-mini'"
+    assert repr(Mock().narrate(config, author=author)).startswith(told)
+    switch = WebSocketAiConfig(enabled=True, replay=config)
+    assert repr(Mock().narrate(switch, author=author)).startswith(told)
 
 
 @pytest.fixture

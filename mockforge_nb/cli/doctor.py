@@ -168,42 +168,48 @@ def _host(value: str) -> str:
     return "can be listened at"
 
 
-def _number(value: str) -> str:
-    from mockforge_nb.handle import port_of
-
-    return f"port {port_of(value)}"
-
-
 def _file(value: str) -> str:
     from mockforge_nb.script import Script
 
-    return Script.load(value).summary()
+    return Script.load(value).summary() if value else "no file"
 
 
-def _switch(value: str) -> str:
-    return "templates are expanded" if value.lower() in ("1", "true") else "templates are not expanded"
+def _url(value: str) -> str:
+    from mockforge_nb.dialing import url_of
+
+    url_of(value, "MOCKFORGE_WS_PROXY_UPSTREAM_URL")
+    return "is relayed to"
 
 
-KNOWN: Final[dict[str, Callable[[str], str]]] = {
-    "MOCKFORGE_WS_HOST": _host,
-    "MOCKFORGE_WS_PORT": _number,
-    "MOCKFORGE_WS_REPLAY_FILE": _file,
-    "MOCKFORGE_RESPONSE_TEMPLATE_EXPAND": _switch,
-}
+def _checks() -> dict[str, Callable[[str], str]]:
+    """Return what says what a variable's value means; it raises what is wrong with it."""
+    from mockforge_nb import environment
+
+    return {
+        environment.HOST: _host,
+        environment.PORT: lambda value: f"port {environment.port({environment.PORT: value})}",
+        environment.REPLAY_FILE: _file,
+        environment.EXPAND: lambda value: "on" if environment.expands({environment.EXPAND: value}) else "off",
+        environment.UPSTREAM: _url,
+    }
 
 
 def _environment() -> Iterator[Finding]:
+    from mockforge_nb import environment
     from mockforge_nb.errors import MockForgeError, nearest
 
+    checks = _checks()
     for name, value in sorted(os.environ.items()):
         if not name.startswith("MOCKFORGE_") or name.startswith("MOCKFORGE_NB_"):
             continue
-        if name not in KNOWN:
+        if name not in checks:
             # What it is for may be secret, such as another program's key.
-            yield Finding(name, "note", "is not read by this package" + nearest(name, KNOWN))
+            yield Finding(name, "note", "is not read by this package" + nearest(name, checks))
             continue
         try:
-            yield Finding(name, "ok", f"{value!r}: {KNOWN[name](value)}")
+            said = checks[name](value)
+            # A URL may have a password in it.
+            yield Finding(name, "ok", said if name == environment.UPSTREAM else f"{value!r}: {said}")
         except (MockForgeError, OSError) as error:
             yield Finding(name, "broken", told(error))
 
@@ -212,17 +218,17 @@ def _environment() -> Iterator[Finding]:
 
 
 def _port(port: int | None) -> Iterator[Finding]:
+    from mockforge_nb import environment
     from mockforge_nb.errors import BindError, OptionError
-    from mockforge_nb.handle import DEFAULT_HOST, port_of
     from mockforge_nb.wire.listener import bind
 
-    host = os.environ.get("MOCKFORGE_WS_HOST") or DEFAULT_HOST
+    host = environment.host()
     try:
         _host(host)
     except BindError:
-        host = DEFAULT_HOST  # the variable's own finding says what is wrong with it
+        host = environment.DEFAULT_HOST  # the variable's own finding says what is wrong with it
     try:
-        wanted = port_of(port)
+        wanted = environment.port() if port is None else port
     except OptionError:
         return  # the variable's own finding says so
     try:

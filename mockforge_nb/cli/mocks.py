@@ -72,9 +72,13 @@ class Wanted:
         return mock
 
     def _behaving(self) -> Mock:
+        from mockforge_nb import environment
         from mockforge_nb.mock import Mock
 
         said = list(self.sources)
+        if not said and (environment.replay_file() or environment.upstream()):
+            self._only("what the environment says", ())
+            return Mock.from_env()
         if len(said) != 1:
             problem = "say nothing of what is served" if not said else "are two things to serve"
             given = " and ".join("FILE" if name == "file" else f"--{name}" for name in said) or "the options"

@@ -192,6 +192,8 @@ def serve(
 ) -> None:  # fmt: skip
     """Serve a mock until Ctrl-C, with a live view on a terminal and a line an event elsewhere.
 
+    Without FILE or what stands for it, MOCKFORGE_WS_REPLAY_FILE or MOCKFORGE_WS_PROXY_UPSTREAM_URL say what is served.
+
     The summary comes at the end; the exit code is 1 if something went wrong by the author's doing (a template that
     cannot be rendered, an assertion that failed), else 0. A second Ctrl-C ends at once.
     """

@@ -56,6 +56,10 @@ class Keys:
             return self.texts
         return tuple(dict.fromkeys(key for key in map(self.find, asked) if key is not None))
 
+    def lacking(self, asked: Collection[str]) -> list[str]:
+        """Return those of the keys that were asked for which there are not, in that order, each once."""
+        return [key for key in dict.fromkeys(asked) if key != ALL and self.find(key) is None]
+
     def nearest(self, key: str) -> str:
         """Return the words with which a message about a key that is not there names the nearest."""
         meant = nearest(key, self.texts)

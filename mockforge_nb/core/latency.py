@@ -40,6 +40,10 @@ class LatencyProfile:
 
     Raises:
         OptionError: A value that is no number of milliseconds, or bounds that contradict each other.
+
+    Example:
+        >>> Mock().latency(LatencyProfile(base_ms=40, jitter_ms=10, tag_overrides={"heavy": 900}))
+        Mock().latency(30-50 ms, heavy 900 ms)
     """
 
     base_ms: float = 50.0
@@ -72,35 +76,70 @@ class LatencyProfile:
 
     @classmethod
     def fast(cls) -> LatencyProfile:
-        """10-50 ms."""
+        """10-50 ms.
+
+        Example:
+            >>> LatencyProfile.fast().describe()
+            '10-50 ms'
+        """
         return cls.between(10, 50)
 
     @classmethod
     def normal(cls) -> LatencyProfile:
-        """50-200 ms."""
+        """50-200 ms.
+
+        Example:
+            >>> LatencyProfile.normal().describe()
+            '50-200 ms'
+        """
         return cls.between(50, 200)
 
     @classmethod
     def slow(cls) -> LatencyProfile:
-        """300-800 ms."""
+        """300-800 ms.
+
+        Example:
+            >>> LatencyProfile.slow().describe()
+            '300-800 ms'
+        """
         return cls.between(300, 800)
 
     @classmethod
     def between(cls, low_ms: float, high_ms: float) -> LatencyProfile:
-        """Evenly from `low_ms` to `high_ms`."""
+        """Evenly from `low_ms` to `high_ms`.
+
+        Example:
+            >>> LatencyProfile.between(5, 20).describe()
+            '5-20 ms'
+        """
         middle, jitter = (low_ms + high_ms) / 2, (high_ms - low_ms) / 2
         return cls(base_ms=middle, jitter_ms=jitter, min_ms=low_ms, max_ms=high_ms)
 
     def with_normal_distribution(self, std_dev_ms: float) -> LatencyProfile:
-        """Return the profile with a normal distribution around `base_ms`."""
+        """Return the profile with a normal distribution around `base_ms`.
+
+        Example:
+            >>> LatencyProfile(base_ms=80).with_normal_distribution(15).describe()
+            'normal 80 ± 15 ms'
+        """
         return replace(self, distribution="normal", std_dev_ms=std_dev_ms)
 
     def with_pareto_distribution(self, shape: float) -> LatencyProfile:
-        """Return the profile with a Pareto distribution from `base_ms` on."""
+        """Return the profile with a Pareto distribution from `base_ms` on.
+
+        Example:
+            >>> LatencyProfile(base_ms=20, max_ms=2000).with_pareto_distribution(1.5).describe()
+            'Pareto from 20 ms, shape 1.5'
+        """
         return replace(self, distribution="pareto", pareto_shape=shape)
 
     def describe(self) -> str:
-        """Return the profile in a few words."""
+        """Return the profile in a few words.
+
+        Example:
+            >>> LatencyProfile(base_ms=40, jitter_ms=10).describe()
+            '30-50 ms'
+        """
         if self.distribution == "normal":
             deviation = self.jitter_ms if self.std_dev_ms is None else self.std_dev_ms
             text = f"normal {self.base_ms:g} ± {deviation:g} ms"
@@ -113,7 +152,13 @@ class LatencyProfile:
         return text + "".join(f", {tag} {ms:g} ms" for tag, ms in self.tag_overrides.items())
 
     def draw(self, rng: random.Random, message: Message | None = None, tag: str | None = None) -> float:
-        """Return one latency in ms, to the microsecond; `tag` is what `tag_overrides` knows the message by."""
+        """Return one latency in ms, to the microsecond; `tag` is what `tag_overrides` knows the message by.
+
+        Example:
+            >>> import random
+            >>> 10 <= LatencyProfile.fast().draw(random.Random(1)) <= 50
+            True
+        """
         if tag is not None and tag in self.tag_overrides:
             return float(self.tag_overrides[tag])
         if self.distribution == "normal":

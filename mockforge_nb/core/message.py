@@ -33,6 +33,11 @@ class Message:
         time: When it was received, in nanoseconds since the epoch (UTC).
         match: What the pattern that took this message found: groups and names; None without a pattern.
         direction: ``"in"``: the client's; ``"out"``: to the client, which a proxy's `transform` sees.
+
+    Example:
+        >>> message = Message(b'{"op": "ping"}')
+        >>> message.text, message.json["op"], message == '{"op": "ping"}'
+        ('{"op": "ping"}', 'ping', True)
     """
 
     __slots__ = ("_parsed", "connection", "direction", "match", "opcode", "payload", "time")

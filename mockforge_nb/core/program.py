@@ -108,6 +108,10 @@ class Step:
         state: The word of the state that becomes true then, and the one before it false; None: none.
         scope: Whose state that is.
         line: The line of the file it came from, from 1; 0: from no file.
+
+    Example:
+        >>> Script().send("hi", after=0.5, id="greeting")[0].step_id
+        'greeting'
     """
 
     ts: float | None = None

@@ -282,7 +282,7 @@ class Session:
             self._player = Player(replay, now, self._shared)
         elif cuts.subscription is not None:
             self._subscriber = Subscriber(replay, cuts, cuts.subscription, self._shared)
-            self.speech.state["subscribed"] = []
+            self.speech.state |= {"subscribed": [], "unknown": []}
         else:
             key = None if cuts.keys is None else self.who.params.get(cuts.keys.name)
             keys = None if key is None or cuts.keys is None else frozenset(cuts.keys.known([key]))
@@ -304,7 +304,7 @@ class Session:
         heard = subscriber.hear(message)
         if heard is None:
             return False
-        self.speech.state["subscribed"] = [*subscriber.keys]
+        self.speech.state |= {"subscribed": [*subscriber.keys], "unknown": heard.unknown}
         self._answers.acknowledge(subscriber.subscription.ack, message, heard.match, now, out)
         return True
 

@@ -76,9 +76,14 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a connection asked for: the keys that it named, and what its answer may read of them."""
+    """What a connection asked for.
 
-    keys: list[str]
+    Attributes:
+        unknown: The keys that it named and the table does not have.
+        match: What its answer may read of those that it named.
+    """
+
+    unknown: list[str]
     match: Match
 
 
@@ -126,7 +131,7 @@ class Subscriber:
                 self.keys[key] = None
         self.changed = True
         groups = (message.payload.decode(errors="replace"),)
-        return Heard(asked, Match(groups, value=asked))
+        return Heard(self.cuts.keys.lacking(asked), Match(groups, value=asked))
 
     def play(self, player: Player | None, now: float, base_ns: int) -> Player | None:
         """Return who plays what the connection wants now: the player that it has, changed, or its first one.

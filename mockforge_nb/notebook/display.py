@@ -294,7 +294,7 @@ def server_html(server: Server) -> str:
     count = sum(connection.open for connection in server.connections)
     what = f"{count} connection{'' if count == 1 else 's'}" if server.running else "stopped"
     return titled(
-        f"{type(server).__name__} {server.url}, {what}",
+        f"{type(server).__name__} {server._place}, {what}",
         wrong,
         table(("", ""), rows, (_WORD, _LONG)),
         traffic_html(server.traffic) if len(server.traffic) else "",

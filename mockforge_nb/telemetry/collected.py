@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from opentelemetry.sdk.trace import ReadableSpan
 
-MOST_SPANS: Final = 100_000
+MOST_SPANS: Final = 20_000
 """How many spans are kept; the oldest leave first."""
 MOST_TRACES: Final = 100_000
 COLUMNS: Final = (

@@ -78,6 +78,10 @@ class ServerMetrics:
             for each in self._instruments:
                 each.servers.append(self)
 
+    def move(self, address: str, port: int) -> None:
+        """Take note of where the server is, if that was not known when it began."""
+        self._where = {names.SERVER_ADDRESS: address, names.SERVER_PORT: port}
+
     def count(self) -> None:
         """Add up what is new, and tell the histograms."""
         for (route, way), new in self._tally.count().items():

@@ -42,8 +42,6 @@ CLOSE_CODE: Final = "websocket.close.code"
 CLOSE_REASON: Final = "websocket.close.reason"
 MESSAGES_IN: Final = "websocket.messages.in"
 MESSAGES_OUT: Final = "websocket.messages.out"
-BYTES_IN: Final = "websocket.bytes.in"
-BYTES_OUT: Final = "websocket.bytes.out"
 
 # Of a message's span, and of events about one
 

@@ -248,8 +248,6 @@ class ConnectionSpan:
             {
                 names.MESSAGES_IN: record.messages_in,
                 names.MESSAGES_OUT: record.messages_out,
-                names.BYTES_IN: record.bytes_in,
-                names.BYTES_OUT: record.bytes_out,
             }
         )
         span.end()

@@ -81,6 +81,13 @@ class Telemetry:
             listener.late = deque(maxlen=MOST_LATE)
             self._measure(measuring, address, port)
 
+    def move(self, address: str, port: int) -> None:
+        """Take note of where the server is, if that was not known when it began."""
+        if isinstance(self._listener.tracer, ServerTracer):
+            self._listener.tracer.address, self._listener.tracer.port = address, port
+        if self._measures is not None:
+            self._measures.move(address, port)
+
     def _trace(self, said: Tracing, address: str, port: int, seed: int | None) -> ServerTracer:
         provider = said.provider
         if provider is None and said.otlp is None:

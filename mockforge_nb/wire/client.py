@@ -68,6 +68,12 @@ class Client(_Facts[ClientConnection]):
     Args:
         url: Where to connect.
         options: Passed on to `websockets.sync.client.connect` (``additional_headers``, ``subprotocols``, …).
+
+    Example:
+        >>> with Mock().echo().serve(port=0) as server, server.client() as client:
+        ...     client.send({"op": "ping"})
+        ...     client.recv()
+        '{"op":"ping"}'
     """
 
     def __init__(self, url: str, **options: Any) -> None:
@@ -91,7 +97,14 @@ class Client(_Facts[ClientConnection]):
             raise _nothing(self.url, timeout) from None
 
     def drain(self, quiet: float = QUIET_SECONDS) -> list[str | bytes]:
-        """Return the messages that come until nothing came for `quiet` seconds or the connection is closed."""
+        """Return the messages that come until nothing came for `quiet` seconds or the connection is closed.
+
+        Example:
+            >>> mock = Mock().replay(["a", "b"], then="close")
+            >>> with mock.serve(port=0) as server, server.client() as client:
+            ...     client.drain(), client.close_code
+            (['a', 'b'], 1000)
+        """
         messages: list[str | bytes] = []
         try:
             while True:
@@ -116,7 +129,18 @@ class Client(_Facts[ClientConnection]):
 
 
 class AsyncClient(_Facts[AsyncConnection]):
-    """A client for coroutines: the `websockets` library's, which is `connection`; made by `aclient`."""
+    """A client for coroutines: the `websockets` library's, which is `connection`; made by `aclient`.
+
+    Example:
+        >>> import asyncio
+        >>> async def talk(server):
+        ...     async with await server.aclient() as client:
+        ...         await client.send({"op": "ping"})
+        ...         return await client.recv()
+        >>> with Mock().echo().serve(port=0) as server:
+        ...     asyncio.run(talk(server))
+        '{"op":"ping"}'
+    """
 
     def __init__(self, url: str, connection: AsyncConnection) -> None:
         self.url = url

@@ -212,10 +212,15 @@ class Listener:
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port."""
+        self.attach()
+        return await self._listen(host, port)
+
+    def attach(self) -> None:
+        """Let the loop that runs this drive the connections from now on."""
         self.loop = asyncio.get_running_loop()
         self.timers = Timers(self.loop)
         self._emptied = asyncio.Event()
-        return await self._listen(host, port)
+        self.stopped = False
 
     async def _listen(self, host: str, port: int) -> int:
         self.listening = bind(host, port)

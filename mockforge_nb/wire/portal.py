@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import anyio
 from anyio.from_thread import BlockingPortal
@@ -22,6 +22,28 @@ try:
     UVLOOP = True
 except ImportError:
     UVLOOP = False
+
+
+class Loop(Protocol):
+    """What drives servers from whichever thread asks for something.
+
+    Attributes:
+        failures: Exceptions that no server could be told of.
+    """
+
+    failures: list[Exception]
+
+    def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a function on the loop and return its result."""
+        ...
+
+    def run(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Run a coroutine function on the loop and return its result."""
+        ...
+
+    def on_loop(self) -> bool:
+        """Return whether this runs on the loop."""
+        ...
 
 
 class LoopThread:

@@ -80,7 +80,7 @@ def ordinary(data: bytes) -> tuple[Asked, bytes, int] | None:
         spoken.get("upgrade", "").lower() != "websocket"
         or spoken.get("connection", "").lower() not in ("upgrade", "keep-alive, upgrade")
         or spoken.get("sec-websocket-version") != "13"
-        or not _is_key(key)
+        or not is_key(key)
     ):
         return None
     # Without a date: a response of the class 1xx need have none (RFC 9110 §6.6.1).
@@ -91,7 +91,7 @@ def ordinary(data: bytes) -> tuple[Asked, bytes, int] | None:
     return Asked(line[1].decode(), tuple(headers)), answer.encode(), end + len(END)
 
 
-def _is_key(key: str) -> bool:
+def is_key(key: str) -> bool:
     """Return whether a key is 16 bytes in base64."""
     try:
         return len(key) == 24 and len(b64decode(key, validate=True)) == 16

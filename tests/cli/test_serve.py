@@ -198,3 +198,11 @@ def test_an_encrypted_key_and_its_password(start: Start, run: Run, tmp_path: Pat
     serving = start(*arguments, MOCKFORGE_NB_KEY_PASSWORD="secret")
     assert serving.url().startswith("wss://")
     assert "secret" not in serving.end().out
+
+
+def test_without_anything_the_environment_says_what(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "s.jsonl").write_text('{"text": "hi"}\n')
+    serving = start("serve", "--port", "0", MOCKFORGE_WS_REPLAY_FILE="s.jsonl")
+    with connect(serving.url(), proxy=None, legacy=True) as client:
+        assert client.recv(PATIENCE) == "hi"
+    assert serving.end().code == 0

@@ -58,15 +58,15 @@ def close_frame(code: int, reason: bytes = b"") -> bytes:
 
 
 class Raw:
-    """A TCP connection to a server; every read gives up after `PATIENCE`."""
+    """A TCP connection to a server, or to a port; every read gives up after `PATIENCE`."""
 
-    def __init__(self, server: MockServer, *, receive_bytes: int | None = None) -> None:
+    def __init__(self, server: MockServer | int, *, receive_bytes: int | None = None) -> None:
         self.socket = socket.socket()
         if receive_bytes is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.socket.settimeout(PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.connect(("127.0.0.1", server.port))
+        self.socket.connect(("127.0.0.1", server if isinstance(server, int) else server.port))
         self._buffer = bytearray()
 
     def open(self, path: str = "/ws", then: bytes = b"") -> Self:

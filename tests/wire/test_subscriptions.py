@@ -51,6 +51,16 @@ def test_connections_hear_only_what_they_asked_for() -> None:
         assert server.errors == []
 
 
+def test_an_ack_may_say_which_keys_are_unknown() -> None:
+    ack = {"symbols": "{{state.subscribed}}", "unknown": "{{state.unknown}}"}
+    mock = Mock().replay(STOCKS, by="symbol", subscribe="$.symbols[*]", ack=ack, speed="max", then="close")
+    with mock.serve(port=0) as server:
+        first, *rest = all_of(server.url, {"symbols": ["IBM", "IBN", "AAPLE", "IBN"]})
+        assert first == {"symbols": ["IBM"], "unknown": ["IBN", "AAPLE"]}
+        assert {each["symbol"] for each in rest} == {"IBM"}
+        assert all_of(server.url, {"symbols": ["*"]})[0]["unknown"] == []
+
+
 def test_many_subscribe_at_once_and_change_their_minds() -> None:
     table = pd.DataFrame({"k": [f"k{i % 50}" for i in range(20_000)], "i": range(20_000)})
     replay = Mock().replay(table, by="k", subscribe="$.on[*]", unsubscribe="$.off[*]", ack="ok", rate=20_000, loop=True)

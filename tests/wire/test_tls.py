@@ -166,3 +166,8 @@ def test_it_is_of_the_whole_server() -> None:
         Mock().route("/a", Mock().tls()).serve(port=0)
     with Mock().echo().serve(port=0) as server, pytest.raises(OptionError, match="when a mock is served"):
         server.update(Mock().tls())
+
+
+def test_an_asgi_server_has_its_own() -> None:
+    with pytest.raises(OptionError, match=r"asgi\(\): 'tls\(\)' is the ASGI server's"):
+        Mock().tls().asgi()

@@ -59,6 +59,12 @@ class TableModel:
 
     Raises:
         OptionError: An argument of the wrong type.
+
+    Example:
+        >>> df = pd.DataFrame({"side": ["buy", "sell"] * 50, "price": range(100)})
+        >>> model = TableModel(seed=1).fit(df)
+        >>> model, model.sample(3).columns.tolist()
+        (<TableModel of 100 rows x 2 columns>, ['side', 'price'])
     """
 
     def __init__(
@@ -99,6 +105,10 @@ class TableModel:
 
         Raises:
             GeneratorError: None, as it was not fitted.
+
+        Example:
+            >>> TableModel().fit(pd.DataFrame({"price": range(100)})).rows
+            100
         """
         return len(self._known().source)
 
@@ -112,6 +122,10 @@ class TableModel:
         Raises:
             OptionError: It is no table, or has no such columns, or `time` is no column of times.
             ScriptError: A table that comes as a stream cannot be read.
+
+        Example:
+            >>> TableModel().fit(pd.DataFrame({"price": range(100)}))
+            <TableModel of 100 rows x 1 columns>
         """
         return self._fit(df)
 
@@ -151,6 +165,11 @@ class TableModel:
         Raises:
             GeneratorError: The model has learned nothing, or its times cannot go so far.
             OptionError: `n` is no number of rows, or `start` no time.
+
+        Example:
+            >>> model = TableModel().fit(pd.DataFrame({"price": range(100)}))
+            >>> model.sample(5, seed=1).equals(model.sample(5, seed=1))
+            True
         """
         if isinstance(n, bool) or not hasattr(n, "__index__"):
             raise OptionError("sample(n)", n, "is no whole number")
@@ -179,6 +198,11 @@ class TableModel:
         Raises:
             GeneratorError: The model has learned nothing; later: its times cannot go further.
             OptionError: `size` is no number from 1 on, or `start` no time.
+
+        Example:
+            >>> model = TableModel().fit(pd.DataFrame({"price": range(100)}))
+            >>> len(next(model.batches(1000)))
+            1000
         """
         if isinstance(size, bool) or not hasattr(size, "__index__") or int(size) < 1:
             raise OptionError("batches(size)", size, "is no whole number from 1 on")
@@ -193,6 +217,11 @@ class TableModel:
         Raises:
             GeneratorError: The model has learned nothing.
             OptionError: The sample has other columns.
+
+        Example:
+            >>> model = TableModel().fit(pd.DataFrame({"side": ["buy", "sell"] * 50}))
+            >>> bool(model.report().loc["side", "distance"] < 0.5)
+            True
         """
         from .report import likeness
 

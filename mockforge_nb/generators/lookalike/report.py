@@ -44,6 +44,11 @@ class Report(pd.DataFrame):
     with the one before of its key), `season` (with a time: which share of a number's spread the time of the day, the
     week or the year tells, and `period` is which of them tells most). Last `pairs`, of a category: the share of the
     sample's rows whose value goes with that of another category in the source, too; the least over the others.
+
+    Example:
+        >>> model = TableModel().fit(pd.DataFrame({"side": ["buy", "sell"] * 50}))
+        >>> model.report()[["kind", "missing"]].values.tolist()
+        [['category', 0.0]]
     """
 
     _metadata = ["source", "sampled", "kinds"]  # noqa: RUF012  # pandas' own way, which copies these

@@ -298,14 +298,14 @@ def test_another_process_makes_the_same() -> None:
     [
         (
             {"user": {"address": [{"zip": "postcod"}]}},
-            "field user.address[0].zip: 'postcod' is no provider of Faker for en_US; did you mean 'postcode'?; "
+            "field user.address[0].zip: 'postcod' is no provider of Faker for en_US; did you mean 'postcode'? "
             "a constant text is fields.const('postcod')",
         ),
         ("nme", "schema: 'nme' is no provider of Faker for en_US; did you mean 'name'?"),
         ({"type": "object", "name": "name"}, "field type: 'object' is no provider of Faker"),
         (
             {"a": ("pyint", {"max_vale": 3})},
-            "did you mean 'max_value'?; it is pyint(min_value=0, max_value=9999, step=1)",
+            "did you mean 'max_value'? it is pyint(min_value=0, max_value=9999, step=1)",
         ),
         (
             {"a": ("pyint", {"min_value": 9, "max_value": 1})},

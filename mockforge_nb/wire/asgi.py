@@ -1,0 +1,409 @@
+"""A WebSocket of an ASGI server as the transport of a `Door` and its `Connection`, which take it for a client's TCP.
+
+The server's half of the protocol is the ASGI server's own: it makes the handshake, frames, pings and the closing
+handshake. So this plays the client: it asks to be let in as the scope says, puts messages into frames and takes them
+out again, and confirms a close frame once the server has taken it. Sessions, deadlines, log and relays see no
+difference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote, unquote_to_bytes
+
+from websockets.exceptions import ProtocolError as FrameError
+from websockets.frames import Close
+
+from mockforge_nb.core.events import Failed
+from mockforge_nb.core.message import BINARY, CLOSE, PING, PONG, TEXT
+from mockforge_nb.core.program import head
+from mockforge_nb.errors import ProtocolError
+
+from .connection import Connection
+from .door import Door
+from .frames import FrameReader
+from .request import END, is_key
+
+if TYPE_CHECKING:
+    from .listener import Listener
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Event: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Event]]
+Send: TypeAlias = Callable[[Event], Awaitable[None]]
+
+HIGH_WATER = 65_536
+LOW_WATER = 16_384
+"""From how many bytes on that the server has not taken the session waits, and until how many; as asyncio's sockets."""
+
+SENDS_PER_TURN = 64
+"""After how many messages others have their turn, though the server takes all."""
+
+UNBOUNDED = 2**62
+"""The largest message of ours: what a session says is bounded by what it is told to say."""
+
+KEY = b64encode(b"mockforge_nb asgi")[:22] + b"=="
+"""For a handshake that has none (RFC 8441 §5): nobody looks at it but our own door."""
+
+UNMASKED = b"\x00\x00\x00\x00"
+"""A masking key that leaves a payload as it is: the frame is read by our own connection."""
+
+RESPONSE = "websocket.http.response"
+"""The extension by which a handshake is refused with any response; without it it is a 403."""
+
+_OWN_HEADERS = frozenset({
+    "upgrade", "connection", "date", "server", "content-length", "transfer-encoding", "sec-websocket-accept",
+    "sec-websocket-extensions", "sec-websocket-protocol",
+})  # fmt: skip
+"""The headers of a response that are the server's to make."""
+
+_SAFE = "!$&'()*+,;=:@/~-._"
+
+
+def path_of(scope: Scope) -> tuple[str, bool]:
+    """Return a request's path from where the application is mounted on, percent-encoded, and whether it is mounted."""
+    root, path = scope.get("root_path", "").rstrip("/"), scope["path"]
+    raw: bytes = scope.get("raw_path") or b""
+    raw = raw.partition(b"?")[0]
+    inside = bool(root) and (path == root or path.startswith(f"{root}/"))
+    rest = path[len(root) :] if inside else path
+    # What was sent tells a slash from an encoded one; a middleware that changes the path may have left it behind.
+    parts = raw.split(b"/")
+    taken = root.count("/") + 1 if inside else 1
+    sent = b"".join(b"/" + part for part in parts[taken:])
+    if unquote_to_bytes(sent).decode(errors="replace") == rest:
+        return sent.decode("ascii", errors="replace"), bool(root)
+    return quote(rest, safe=_SAFE), bool(root)
+
+
+def request_of(scope: Scope, path: str) -> bytes:
+    """Return the request of a handshake (RFC 6455 §4.1) at a path; the headers are the client's own."""
+    query: bytes = scope.get("query_string") or b""
+    lines = [b"GET %s HTTP/1.1" % (path.encode() + (b"?" + query if query else b""))]
+    headers: list[tuple[bytes, bytes]] = [
+        (bytes(name), bytes(value)) for name, value in scope.get("headers", ()) if not bytes(name).startswith(b":")
+    ]
+    # Test clients send a word in place of a key.
+    headers = [(n, v) for n, v in headers if n.lower() != b"sec-websocket-key" or is_key(v.decode("latin-1"))]
+    named = {name.lower() for name, _ in headers}
+    offered = ", ".join(scope.get("subprotocols", ()))
+    needed = [
+        (b"Upgrade", b"websocket"),
+        (b"Connection", b"Upgrade"),
+        (b"Sec-WebSocket-Key", KEY),
+        (b"Sec-WebSocket-Version", b"13"),
+        *([(b"Sec-WebSocket-Protocol", offered.encode())] if offered else []),
+    ]
+    headers += [(name, value) for name, value in needed if name.lower() not in named]
+    lines += [name + b": " + value for name, value in headers]
+    return b"\r\n".join(lines) + END
+
+
+def _frame(opcode: int, payload: bytes) -> bytes:
+    """Return a whole frame as a client sends it."""
+    opening = head(opcode, len(payload))
+    return bytes((opening[0], opening[1] | 0x80)) + opening[2:] + UNMASKED + payload
+
+
+def _close_payload(code: object, reason: object) -> bytes | None:
+    """Return what a close frame says; None: there was none (RFC 6455 §7.1.5)."""
+    if code == 1005:
+        return b""
+    if not isinstance(code, int):
+        return None
+    try:
+        close = Close(code, str(reason or ""))
+        close.check()
+        return close.serialize()
+    except FrameError:
+        return None
+
+
+class AsgiTransport(asyncio.Transport):
+    """Carries what a connection says to an ASGI server's `send`, and what its `receive` gives to the connection.
+
+    Args:
+        listener: Whose connection it is.
+        scope: The server's description of the handshake.
+        receive: Returns what comes next.
+        send: Takes what is said.
+    """
+
+    def __init__(self, listener: Listener, scope: Scope, receive: Receive, send: Send) -> None:
+        client = scope.get("client")
+        super().__init__({} if client is None else {"peername": tuple(client)})
+        self._listener, self._loop = listener, listener.loop
+        self._receive, self._send = receive, send
+        self._responds = RESPONSE in (scope.get("extensions") or {})
+        self._protocol: Any = Door(listener)  # as asyncio's own: it is told by names that base protocols lack
+        self._answer = b""  # to the handshake, as far as it was written
+        self._frames: FrameReader | None = None  # reads what is said; None: the handshake is not accepted
+        self._out: deque[tuple[Event, int]] = deque()
+        self._size = 0
+        self._work = asyncio.Event()
+        self._reads = asyncio.Event()
+        self._reads.set()
+        self._paused = False  # whether the connection is to wait
+        self._closed = False  # whether a close frame was said, after which nothing is
+        self._confirms = b""  # what a client's says that answers it
+        self._ending = False  # whether it ends once all was taken
+        self._gone = False  # whether nobody takes anything any more
+        self._closing = False
+        self._over = asyncio.Event()
+        self._error: Exception | None = None
+
+    async def run(self, request: bytes) -> None:
+        """Drive the connection to its end."""
+        if (await self._receive())["type"] != "websocket.connect":
+            return  # the client is gone already
+        self._protocol.connection_made(self)
+        self._feed(request)
+        tasks = [self._loop.create_task(each) for each in (self._reading(), self._writing())]
+        try:
+            await self._over.wait()
+        finally:
+            self._lost()  # also where the server cancels this
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        if self._error is not None:
+            raise self._error
+
+    # From the server to the connection
+
+    async def _reading(self) -> None:
+        try:
+            while True:
+                await self._reads.wait()
+                message = await self._receive()
+                if message["type"] == "websocket.disconnect":
+                    self._left(message.get("code", 1005), message.get("reason"))
+                    return
+                text = message.get("text")
+                opcode, payload = (BINARY, message["bytes"]) if text is None else (TEXT, text.encode())
+                self._feed(_frame(opcode, payload))
+        except Exception as error:  # noqa: BLE001  # the server's, which is told of it
+            self._fail(error)
+
+    def _feed(self, data: bytes) -> None:
+        """Let the connection read; one that is paused has taken the whole message already."""
+        buffer = self._listener.buffer
+        for at in range(0, len(data), len(buffer)):
+            if self._closing:
+                return
+            piece = data[at : at + len(buffer)]
+            buffer[: len(piece)] = piece
+            self._protocol.buffer_updated(len(piece))
+
+    def _left(self, code: object, reason: object) -> None:
+        """Take note that the client is gone; a connection says by itself that it ends after a close frame."""
+        if self._over.is_set() or self._ending:
+            return
+        self._gone = True
+        self._out.clear()
+        self._size = 0
+        payload = _close_payload(code, reason)
+        if payload is None or self._frames is None:
+            self._lost()
+        else:
+            self._feed(_frame(CLOSE, payload))
+
+    def _fail(self, error: Exception) -> None:
+        if not isinstance(error, OSError):  # as servers say that the client is gone
+            self._error = self._error or error
+        self._lost()
+
+    # From the connection to the server
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:  # noqa: D102  # asyncio.WriteTransport's
+        if self._closing or self._ending or self._gone or self._closed:
+            return
+        if self._frames is None:
+            self._answer += data
+            self._answered()
+        else:
+            self._say(bytes(data))
+        self._work.set()
+        if self._size > HIGH_WATER and not self._paused:
+            self._paused = True
+            self._protocol.pause_writing()
+
+    def _answered(self) -> None:
+        """Let the client in, if the answer is that; another one is told when it is whole."""
+        first, end, rest = self._answer.partition(END)
+        if not end or first.split(b" ", 2)[1] != b"101":
+            return
+        subprotocol, headers = None, []
+        for line in first.split(b"\r\n")[1:]:
+            name, _, value = line.partition(b":")
+            name, value = name.strip().lower(), value.strip()
+            if name == b"sec-websocket-protocol":
+                subprotocol = value.decode("latin-1")
+            elif name.decode("latin-1") not in _OWN_HEADERS:
+                headers.append((name, value))
+        self._put({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers}, 0)
+        self._frames, self._answer = FrameReader(UNBOUNDED, masked=False), b""
+        if rest:
+            self._say(rest)
+
+    def _say(self, data: bytes) -> None:
+        """Put messages into the queue, out of the frames that they are in."""
+        frames = self._frames
+        assert frames is not None
+        frames.feed(data)
+        while not self._closed:
+            for opcode, payloads in frames.ordinary():
+                for payload in payloads:
+                    self._message(opcode, payload)
+            others = frames.other() if frames.more else None
+            if others is None:
+                return
+            for one in others:
+                if one.opcode.value == PING:  # the upstream's, of a proxy: whoever is asked answers
+                    self._loop.call_soon(self._reply, PONG, bytes(one.data))
+                elif one.opcode.value == CLOSE:
+                    self._said_close(bytes(one.data))
+                elif one.opcode.value != PONG:
+                    self._message(one.opcode.value, bytes(one.data))
+            protocol = frames.library()
+            if protocol.close_sent is not None and protocol.close_rcvd is None:
+                self._unsayable(protocol.close_sent.reason)
+                return
+
+    def _message(self, opcode: int, payload: bytes) -> None:
+        body = {"text": payload.decode()} if opcode == TEXT else {"bytes": payload}
+        self._put({"type": "websocket.send", **body}, len(payload) + 2)
+
+    def _said_close(self, payload: bytes) -> None:
+        self._closed, self._confirms = True, payload
+        close = Close.parse(payload)
+        code = 1000 if close.code == 1005 else int(close.code)  # ASGI has no close frame without a code
+        self._put({"type": "websocket.close", "code": code, "reason": close.reason}, 2)
+
+    def _unsayable(self, why: str) -> None:
+        """Close with an error of the author's: there is something that ASGI has no word for."""
+        connection = self._protocol
+        assert isinstance(connection, Connection)
+        problem = f"an ASGI application cannot send this ({why}); serve() can"
+        self._listener.failed(Failed(ProtocolError(problem)), connection.record.number)
+        self._frames = FrameReader(UNBOUNDED, masked=False)
+        self._loop.call_soon(connection.shut, 1011, "the mock failed")
+
+    def _put(self, event: Event, size: int) -> None:
+        self._out.append((event, size))
+        self._size += size
+
+    def _reply(self, opcode: int, payload: bytes) -> None:
+        """Let the connection read what a client answers by itself."""
+        if not (self._gone or self._ending):
+            self._feed(_frame(opcode, payload))
+
+    async def _writing(self) -> None:
+        sent = 0
+        try:
+            while True:
+                if self._out:
+                    event, size = self._out.popleft()
+                    await self._send(event)
+                    self._taken(event, size)
+                    sent += 1
+                    if sent % SENDS_PER_TURN == 0:
+                        await asyncio.sleep(0)
+                elif self._ending:
+                    self._end()
+                    return
+                else:
+                    self._work.clear()
+                    await self._work.wait()
+        except Exception as error:  # noqa: BLE001  # the server's, which is told of it
+            self._fail(error)
+
+    def _taken(self, event: Event, size: int) -> None:
+        """Go on with what waited for the server to take something."""
+        self._size -= size
+        if event["type"] == "websocket.close" and self._closed:
+            # Whether the client confirmed it is the server's to know, and nobody's to ask.
+            self._reply(CLOSE, self._confirms)
+        if self._paused and self._size <= LOW_WATER and not self._closing:
+            self._paused = False
+            self._protocol.resume_writing()
+
+    # The end
+
+    def can_write_eof(self) -> bool:  # noqa: D102  # asyncio.WriteTransport's
+        return True
+
+    def write_eof(self) -> None:  # noqa: D102
+        if self._ending:
+            return
+        if self._frames is None and self._answer:
+            self._refuse()
+        self._ending = True
+        if self._gone:
+            self._loop.call_soon(self._end)
+        self._work.set()
+
+    def close(self) -> None:  # noqa: D102  # asyncio.BaseTransport's
+        self.write_eof()
+        self._closing = True
+
+    def abort(self) -> None:  # noqa: D102  # asyncio.WriteTransport's
+        self._closing = True
+        self._out.clear()
+        self._loop.call_soon(self._lost)
+
+    def _refuse(self) -> None:
+        """Tell the server with which response the handshake is refused."""
+        first, _, body = self._answer.partition(END)
+        lines = first.split(b"\r\n")
+        if not self._responds:
+            self._put({"type": "websocket.close", "code": 1000, "reason": ""}, 0)
+            return
+        pairs = [line.partition(b":") for line in lines[1:]]
+        headers = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
+        headers = [(name, value) for name, value in headers if name.decode("latin-1") not in _OWN_HEADERS]
+        headers.append((b"content-length", b"%d" % len(body)))
+        self._put({"type": f"{RESPONSE}.start", "status": int(lines[0].split(b" ", 2)[1]), "headers": headers}, 0)
+        self._put({"type": f"{RESPONSE}.body", "body": body}, 0)
+
+    def _end(self) -> None:
+        """Let the connection see the client's end, after all that was said."""
+        if not self._closing:
+            self._protocol.eof_received()
+        self._lost()
+
+    def _lost(self) -> None:
+        if self._over.is_set():
+            return
+        self._over.set()
+        self._closing = self._gone = True
+        self._out.clear()
+        self._protocol.connection_lost(None)
+
+    # What a transport tells
+
+    def is_closing(self) -> bool:  # noqa: D102  # asyncio.BaseTransport's
+        return self._closing
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:  # noqa: D102
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:  # noqa: D102
+        protocol: asyncio.BaseProtocol = self._protocol
+        return protocol
+
+    def get_write_buffer_size(self) -> int:  # noqa: D102  # asyncio.WriteTransport's
+        return self._size
+
+    def pause_reading(self) -> None:  # noqa: D102  # asyncio.ReadTransport's
+        self._reads.clear()
+
+    def resume_reading(self) -> None:  # noqa: D102
+        self._reads.set()
+
+    def is_reading(self) -> bool:  # noqa: D102
+        return self._reads.is_set()
