@@ -111,6 +111,8 @@ class MockApp(MockServer):
             await self.listener.stop(code)
 
     def _admit(self, where: str, mock: Mock, routes: Routes) -> None:
+        if mock._tls is not None:
+            raise OptionError(where, "tls()", "is the ASGI server's", "uvicorn --ssl-certfile … --ssl-keyfile …")
         if "handshake_seconds" in mock._limits:
             value = mock._limits["handshake_seconds"]
             raise OptionError(where, f"limits(handshake_seconds={value:g})", f"cannot be: {HANDSHAKE}", WAY_OUT)

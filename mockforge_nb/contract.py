@@ -92,22 +92,25 @@ class Verdicts:
             ExpectationError: It is not; the text has the first differences.
         """
         if not self.ok:
-            raise ExpectationError(f"{self.url} is not as {self.name} recorded it: {self._counted()}\n{self._diff()}")
+            raise ExpectationError(
+                f"{self.url} is not as {self.name} recorded it: {self._counted()}\n{self.differences()}"
+            )
 
     def __repr__(self) -> str:
         head = f"<Verdicts {self.name}, {self._counted()}>"
-        return head if self.ok else f"{head}\n{self._diff()}"
+        return head if self.ok else f"{head}\n{self.differences()}"
 
     def _repr_html_(self) -> str:
         from .notebook.display import verdicts_html
 
         return verdicts_html(self)
 
+    def differences(self, most: int = 10) -> str:
+        """Return the first failures, so many at most, to be read."""
+        return diff(self.verdicts, most)
+
     def _counted(self) -> str:
         return ", ".join(f"{count:,} {word}" for word, count in self.counts.items()) or "nothing to play"
-
-    def _diff(self) -> str:
-        return diff(self.verdicts)
 
     @staticmethod
     def _frame(verdicts: Sequence[Verdict]) -> pd.DataFrame:

@@ -33,6 +33,7 @@ from .network import NetworkWords, conditions_of
 from .registry import Origin
 from .telemetry.collected import Spans
 from .telemetry.measured import Metrics
+from .tls import Tls
 from .traffic import Traffic
 from .wire.listener import Listener, Waiter
 from .wire.portal import Loop, loop_thread
@@ -40,6 +41,8 @@ from .wire.recorder import Recorder
 from .words import Word
 
 if TYPE_CHECKING:
+    import ssl
+
     import pandas as pd
 
     from .mock import Mock
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RUNNING = ("end", "finish")
+OF_THE_SERVER = ("_trace", "_metrics", "_tls")
+"""What of a mock holds as long as its server runs."""
 
 
 class Server(NetworkWords[Live]):
@@ -61,6 +66,7 @@ class Server(NetworkWords[Live]):
         spans: The spans of its connections and of what else is in their traces, once they have ended; see `Mock.trace`.
         metrics: Its metrics; see `Mock.metrics`.
         connections: Every connection, open and closed.
+        ca: With `Mock.tls`, the certificates (PEM) by which a client trusts it; None: it serves ``ws://``.
     """
 
     host: str
@@ -85,6 +91,12 @@ class Server(NetworkWords[Live]):
         self._live: list[Word] = []
         self._told: list[Exception] = []  # what check() raised
         self._downs = 0  # how many say that it is down
+        secured: Tls | None = None if mock._tls is None else mock._tls.made
+        self._tls = secured
+        self.ca: str | None = None
+        context: ssl.SSLContext | None = None
+        if secured is not None:
+            context, self.ca = secured.context(host)
         limits = mock._limits
         log = Log(int(limits["log_bytes"])) if "log_bytes" in limits else Log()
         self.listener = Listener(
@@ -95,6 +107,7 @@ class Server(NetworkWords[Live]):
             clock_ns=mock._clock_ns,
             handshake_seconds=float(limits.get("handshake_seconds", 10)),
             most=int(limits["connections"]) if "connections" in limits else None,
+            tls=context,
         )
         self._loop = loop
         self._pid = os.getpid()
@@ -209,7 +222,8 @@ class Server(NetworkWords[Live]):
         if not isinstance(path, str) or not path.startswith("/"):
             raise OptionError("url_for()", path, "is no path", "valid: a text that begins with '/'")
         host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)
-        return f"ws://{f'[{host}]' if ':' in host else host}:{self.port}{path}"
+        scheme = "ws" if self._tls is None else "wss"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}{path}"
 
     @property
     def running(self) -> bool:
@@ -289,6 +303,12 @@ class Server(NetworkWords[Live]):
         """
         return rules_frame(self.listener.routes)
 
+    def _trusting(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Return a client's options, by which it trusts this server unless they say whom it trusts."""
+        if self._tls is None or self.ca is None or "ssl" in options:
+            return options
+        return {**options, "ssl": self._tls.trust(self.ca)}
+
     # What it does
 
     def send(self, data: object, room: str | None = None) -> int:
@@ -352,9 +372,8 @@ class Server(NetworkWords[Live]):
     def update(self, mock: Mock, *, running: Literal["end", "finish"] = "end") -> None:
         """Let another mock take over, on the connections that are open and on new ones; their state is kept.
 
-        Rules, latency and limits of messages are the new ones at once. The log, seed, clock, port, and what traces
-        and measures stay. A
-        connection whose path the new mock does not serve is closed with 1001.
+        Rules, latency and limits of messages are the new ones at once. The log, seed, clock, port, certificate, and
+        what traces and measures stay. A connection whose path the new mock does not serve is closed with 1001.
 
         Args:
             mock: The mock.
@@ -362,8 +381,8 @@ class Server(NetworkWords[Live]):
                 ``"finish"``: they go on to their end, and the new behaviour begins then.
 
         Raises:
-            OptionError: It is no Mock, `running` is none of these, or it is to be traced or measured, and in another
-                way than the one that is served.
+            OptionError: It is no Mock, `running` is none of these, or it is to be traced, measured or secured, and in
+                another way than the one that is served.
 
         Example:
             >>> with Mock().echo().serve(port=0) as server, server.client() as client:
@@ -376,7 +395,8 @@ class Server(NetworkWords[Live]):
             raise OptionError("update()", mock, f"is a {type(mock).__name__}, not a mockforge_nb.Mock")
         if running not in RUNNING:
             raise OptionError("update(running=)", running, valid=RUNNING)
-        for word, mine in ((mock._trace, self.mock._trace), (mock._metrics, self.mock._metrics)):
+        for name in OF_THE_SERVER:
+            word, mine = getattr(mock, name), getattr(self.mock, name)
             if word is not None and word != mine:
                 raise OptionError("update()", word, "is said when a mock is served", "serve() the new mock")
         self._must_run()
@@ -385,7 +405,7 @@ class Server(NetworkWords[Live]):
         self._record(routes)
         self._routes = routes
         self.call(self.listener.update, self._under(), running)
-        mock = dataclasses.replace(mock, _trace=self.mock._trace, _metrics=self.mock._metrics)
+        mock = dataclasses.replace(mock, **{name: getattr(self.mock, name) for name in OF_THE_SERVER})
         self.mock, self.path = mock, self._routes.first.path.text
 
     # The network

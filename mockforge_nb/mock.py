@@ -30,6 +30,7 @@ from .rules import Scope, otherwise, rule
 from .sources import Template
 from .streams import stream
 from .telemetry.options import measuring, tracing
+from .tls import tls
 from .words import Word
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Mock(NetworkWords["Mock"]):
     _record: Word | None = None
     _trace: Word | None = None
     _metrics: Word | None = None
+    _tls: Word | None = None
     _compression: bool = False
     _environ: Mapping[str, str] | None = None  # what from_env() was given; None: the process's own
 
@@ -613,6 +615,37 @@ class Mock(NetworkWords["Mock"]):
                 raise OptionError(f"limits({name}=)", value, "is no number greater than 0")
         return replace(self, _limits={**self._limits, **given})
 
+    def tls(
+        self,
+        certificate: str | os.PathLike[str] | None = None,
+        key: str | os.PathLike[str] | None = None,
+        *,
+        password: str | bytes | None = None,
+    ) -> Mock:
+        """Serve ``wss://`` in place of ``ws://``.
+
+        Without a certificate one is made for localhost, 127.0.0.1, ::1 and the host that is served at, by an authority
+        that every server of this process shares: ``server.ca`` is its certificate, by which a client of yours trusts
+        it. ``server.client()`` does by itself.
+
+        Args:
+            certificate: A PEM file of the certificate and those that lead to its root; None: one is made.
+            key: A PEM file of its private key; None: it is in `certificate`, too.
+            password: What the key is encrypted with. It is shown nowhere.
+
+        Raises:
+            OptionError: A file that cannot be used; or none was given, and trustme, which makes certificates, is not
+                installed: ``pip install 'mockforge_nb[tls]'``.
+
+        Example:
+            >>> with Mock().tls().serve(port=0) as server, server.client() as client:
+            ...     client.send(server.url.partition(":")[0])
+            ...     client.recv()
+            'wss'
+        """
+        arguments = {"certificate": certificate, "key": key, "password": password}
+        return replace(self, _tls=Word("tls", arguments, tls(certificate, key, password)))
+
     def compression(self, on: bool = True) -> Mock:
         """Compress messages (permessage-deflate, RFC 7692) for clients that offer it; otherwise none are.
 
@@ -913,7 +946,7 @@ class Mock(NetworkWords["Mock"]):
             words.append(f"clock({(EPOCH + timedelta(microseconds=self._clock_ns // 1000)).isoformat()!r})")
         if self._names or not self._expand:
             words.append(f"templates({', '.join([*([] if self._expand else ['False']), *self._names])})")
-        words += [repr(word) for word in (self._record, self._trace, self._metrics) if word is not None]
+        words += [repr(word) for word in (self._record, self._trace, self._metrics, self._tls) if word is not None]
         if self._compression:
             words.append("compression()")
         if self._limits:

@@ -39,7 +39,7 @@ def _plans(mock: Mock, root: PathPattern, prefix: str) -> Iterator[tuple[PathPat
     if says or not mock._routes:
         yield root, _plan(mock, root)
     for path, routed in mock._routes:
-        for word in (routed._trace, routed._metrics):
+        for word in (routed._trace, routed._metrics, routed._tls):
             if word is not None:
                 problem = f"is of the whole server, and this mock is one path of it ({path})"
                 raise OptionError(f"{word.call}()", word, problem, "say it of the mock that is served")

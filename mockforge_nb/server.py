@@ -110,7 +110,7 @@ class MockServer(Server):
             ...     client.recv()
             b'abc'
         """
-        return Client(self.url if path is None else self.url_for(path), **options)
+        return Client(self.url if path is None else self.url_for(path), **self._trusting(options))
 
     async def aclient(self, path: str | None = None, **options: Any) -> AsyncClient:
         """Connect a client for coroutines; arguments as for `client`.
@@ -125,7 +125,7 @@ class MockServer(Server):
             ...     asyncio.run(talk(server))
             'hi'
         """
-        return await open_async(self.url if path is None else self.url_for(path), **options)
+        return await open_async(self.url if path is None else self.url_for(path), **self._trusting(options))
 
     def stop(self) -> None:
         """Free the port and close all connections with 1001; half a second at most; stopping twice is fine.
@@ -212,7 +212,7 @@ class AsyncMockServer(Server):
 
     async def client(self, path: str | None = None, **options: Any) -> AsyncClient:
         """Connect a client for coroutines; arguments as for `MockServer.client`."""
-        return await open_async(self.url if path is None else self.url_for(path), **options)
+        return await open_async(self.url if path is None else self.url_for(path), **self._trusting(options))
 
     aclient = client
     """The same as `client`, under its name on MockServer."""

@@ -55,6 +55,8 @@ class Word:
             said = without_secrets(said)
         elif self.call == "narrate":
             said = told(said)
+        elif self.call == "tls" and "password" in said:
+            said["password"] = "***"
         elif self.call in ("trace", "metrics"):
             # A provider's own repr has an address.
             said = {name: type(value) if name.endswith("provider") else value for name, value in said.items()}
@@ -93,6 +95,7 @@ def _said_again(call: str, arguments: dict[str, Any]) -> Word:
             mock._record,
             mock._trace,
             mock._metrics,
+            mock._tls,
         )
         if word is not None
     )

@@ -64,12 +64,26 @@ def call(
     Raises:
         UnreachableError: There is no connection.
     """
+    connection = connected(url, shown, timeout=timeout, headers=headers, tls=tls, subprotocols=subprotocols)
+    return _Caller(connection, half, speed, timeout, prepare, settled, reached).run()
+
+
+def connected(
+    url: str,
+    shown: str,
+    *,
+    timeout: float,
+    headers: Sequence[tuple[str, str]] = (),
+    tls: Any = None,
+    subprotocols: Sequence[str] = (),
+) -> ClientConnection:
+    """Connect to a server; arguments and errors are those of `call`."""
     options: dict[str, Any] = {**OPTIONS, "max_queue": None, "open_timeout": timeout}
     options |= {"additional_headers": [*headers], "subprotocols": [*subprotocols] or None}
     if url.startswith("wss:"):
         options["ssl"] = tls if isinstance(tls, ssl.SSLContext) else _trust(verify=tls is not False)
     try:
-        connection = connect(url, legacy=True, **options)
+        return connect(url, legacy=True, **options)
     except TimeoutError as error:
         raise UnreachableError(shown, f"it did not answer within {timeout:g} s") from error
     except InvalidStatus as error:
@@ -79,7 +93,6 @@ def call(
         raise UnreachableError(shown, f"its certificate is not trusted: {error.verify_message}; see ssl=") from error
     except (OSError, EOFError, InvalidHandshake, InvalidURI) as error:
         raise UnreachableError(shown, str(error.__cause__ or error) or type(error).__name__) from error
-    return _Caller(connection, half, speed, timeout, prepare, settled, reached).run()
 
 
 def _trust(*, verify: bool) -> ssl.SSLContext:

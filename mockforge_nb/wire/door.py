@@ -233,9 +233,12 @@ class Door(asyncio.BufferedProtocol):
             return
         said = [door.answer] if door.answer else door.protocol.data_to_send() if door.protocol is not None else []
         self._transport.write(b"".join(said))
-        if (b"" in said or door.fault == "cut_handshake") and self._transport.can_write_eof():
-            self._transport.write_eof()
         self._deadline.end(self.abort)
+        if b"" in said or door.fault == "cut_handshake":
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            else:  # TLS knows no half of a connection
+                self._transport.close()
 
     def _late(self) -> None:
         """End a TCP connection that sent no handshake in time."""

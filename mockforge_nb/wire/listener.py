@@ -14,7 +14,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mockforge_nb.core.events import Changed, Event, Failed, Received, Updated
 from mockforge_nb.core.identity import Identity
@@ -30,10 +30,14 @@ from mockforge_nb.errors import AuthorError, BindError
 
 from .connection import Connection
 from .courtesy import Courtesy
+from .deadline import CLOSE_SECONDS
 from .door import Door
 from .page import Page
 from .timers import Timers
 from .upstream import Upstream
+
+if TYPE_CHECKING:
+    import ssl
 
 BACKLOG = 4096
 FREE_PORT_TRIES = 10
@@ -151,6 +155,7 @@ class Listener:
         clock_ns: Where the traffic's time starts (UTC ns); None: at the real time.
         handshake_seconds: How long a client has for its handshake.
         most: How many connections may be open; None: any number.
+        tls: What connections are secured with; None: they are not.
 
     Attributes:
         tracer: Who traces its connections; None: nobody does.
@@ -168,6 +173,7 @@ class Listener:
         clock_ns: int | None = None,
         handshake_seconds: float = 10.0,
         most: int | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.seed = seed
         self.log = log
@@ -176,6 +182,7 @@ class Listener:
         self.clock_ns = clock_ns
         self.handshake_seconds = handshake_seconds
         self.most = most
+        self.tls = tls
         self.epoch_ns = time.time_ns() - time.monotonic_ns()
         self.started = monotonic()
         log.started_ns = self.epoch_ns + int(self.started * 1e9) if clock_ns is None else clock_ns
@@ -217,8 +224,17 @@ class Listener:
 
     async def _listen(self, host: str, port: int) -> int:
         self.listening = bind(host, port)
+        secured: dict[str, Any] = {}
+        if self.tls is not None:
+            secured = {
+                "ssl": self.tls,
+                # A client that does not speak TLS, or says nothing, has no longer than one that does.
+                "ssl_handshake_timeout": self.handshake_seconds,
+                "ssl_shutdown_timeout": CLOSE_SECONDS,
+            }
         for one in self.listening:
-            self._servers.append(await self.loop.create_server(lambda: Door(self), sock=one, backlog=BACKLOG))
+            server = await self.loop.create_server(lambda: Door(self), sock=one, backlog=BACKLOG, **secured)
+            self._servers.append(server)
         return int(self.listening[0].getsockname()[1])
 
     async def stop(self, code: int = 1001, reason: str = "") -> None:

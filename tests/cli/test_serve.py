@@ -1,0 +1,208 @@
+"""`mockforge-nb serve`, with real clients."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import ssl
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization as form
+from websockets.sync.client import connect
+
+from tests.cli.conftest import COMMAND, Run, Start, environment
+from tests.conftest import PATIENCE
+
+TICKS = "at,symbol,price\n0,A,1.5\n1,B,2.5\n2,A,3\n"
+
+
+def test_a_table_is_played_and_summed_up(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "ticks.csv").write_text(TICKS)
+    serving = start("serve", "ticks.csv", "--time", "at", "--speed", "max", "--then", "close", "--port", "0")
+    with connect(serving.url(), proxy=None, legacy=True) as client:
+        assert [json.loads(each)["price"] for each in client] == [1.5, 2.5, 3.0]
+    serving.line("connection 1 closed 1000: 0 in, 3 out")
+    ran = serving.end()
+    assert ran.code == 0
+    assert ran.err == ""
+    assert "1 connection in " in ran.out
+    assert "sent     3 messages, 99 B" in ran.out
+    assert "errors   none" in ran.out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_the_recording_whole(start: Start, tmp_path: Path, number: signal.Signals) -> None:
+    serving = start("serve", "--echo", "--port", "0", "--record", "r.jsonl")
+    with connect(serving.url(), proxy=None, legacy=True) as client:
+        client.send("hi")
+        assert client.recv(PATIENCE) == "hi"
+        ran = serving.end(number)
+    assert ran.code == 0
+    assert "received 1 message, 2 B" in ran.out
+    lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
+    assert [line.get("text") for line in lines if "text" in line] == ["hi", "hi"]
+    assert stat.S_IMODE((tmp_path / "r.jsonl").stat().st_mode) == 0o600
+
+
+def test_json_lines_end_with_the_summary(start: Start) -> None:
+    serving = start("serve", "--echo", "--port", "0", "--json", "--fault", "drop:1,only=^lost$", "--for", "30s")
+    url = json.loads(serving.line("listening"))["url"]
+    with connect(url, proxy=None, legacy=True) as client:
+        for text in ("lost", "é"):
+            client.send(text)
+        assert client.recv(PATIENCE) == "é"
+    serving.line('"closed"')
+    events = [json.loads(line) for line in serving.end().out.splitlines()]
+    assert [each["event"] for each in events] == ["listening", "opened", "closed", "summary"]
+    said = events[-1]
+    assert (said["messages_in"], said["messages_out"], said["faults"], said["errors"]) == (2, 2, {"drop": 1}, [])
+
+
+def test_an_error_of_the_authors_is_exit_code_1(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "s.jsonl").write_text('{"text": "{{ 1 / 0 }}"}\n')
+    serving = start("serve", "s.jsonl", "--port", "0")
+    with connect(serving.url(), proxy=None, legacy=True):
+        serving.line("error: ")
+    ran = serving.end()
+    assert ran.code == 1
+    assert "errors   1" in ran.out
+
+
+def test_it_ends_by_itself_after_a_time(run: Run) -> None:
+    ran = run("serve", "--feed", "trades", "--port", "0", "--for", "0.3", "--quiet")
+    assert ran.code == 0
+    assert ran.out.startswith("listening on ws://127.0.0.1:")
+
+
+def test_over_tls_with_the_authority_in_a_file(start: Start, tmp_path: Path) -> None:
+    serving = start("serve", "--faker", "id=uuid4", "-n", "1", "--tls", "--ca", "ca.pem", "--port", "0")
+    url = serving.url()
+    assert url.startswith("wss://")
+    trust = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    with connect(url, ssl=trust, proxy=None, legacy=True) as client:
+        assert list(json.loads(client.recv(PATIENCE))) == ["id"]
+    assert serving.end().code == 0
+
+
+def test_a_proxy_records_its_upstream(start: Start, tmp_path: Path) -> None:
+    upstream = start("serve", "--echo", "--port", "0")
+    proxy = start("serve", "--proxy", upstream.url(), "--record", "feed.jsonl", "--port", "0")
+    with connect(proxy.url(), proxy=None, legacy=True) as client:
+        client.send("hi")
+        assert client.recv(PATIENCE) == "hi"
+    assert proxy.end().code == 0
+    assert '"recorded": "proxy"' in (tmp_path / "feed.jsonl").read_text()
+
+
+def test_the_live_view_on_a_terminal(tmp_path: Path) -> None:
+    primary, secondary = pty.openpty()
+    env = environment(TERM="xterm", COLUMNS="60", LINES="30")
+    command = [*COMMAND, "serve", "--echo", "--port", "0"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, stdin=secondary, stdout=secondary, stderr=secondary)
+    os.close(secondary)
+    seen = ""
+
+    def until(wanted: str) -> None:
+        nonlocal seen
+        deadline = time.monotonic() + PATIENCE
+        while wanted not in seen:
+            assert time.monotonic() < deadline, seen
+            try:
+                seen += os.read(primary, 65_536).decode(errors="replace")
+            except OSError:  # Linux says so once the other side is closed
+                assert wanted in seen, seen
+                return
+
+    try:
+        until("Ctrl-C ends it")
+        url = next(word for word in seen.replace("\x1b", " ").split() if "ws://" in word)
+        url = "ws://" + url.partition("ws://")[2]
+        with connect(url, proxy=None, legacy=True) as client:
+            client.send("hi")
+            client.recv(PATIENCE)
+            until("1 open, 1 in all")
+            until("2 B")
+        process.send_signal(signal.SIGINT)
+        until("errors   none")
+        assert process.wait(PATIENCE) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        os.close(primary)
+
+
+def test_a_second_signal_ends_it_at_once(start: Start, tmp_path: Path) -> None:
+    # A handler that does not end when it is told to holds up the stop for half a second; the signals come before.
+    serving = start("serve", "--echo", "--port", "0")
+    with connect(serving.url(), proxy=None, legacy=True):
+        os.kill(serving.process.pid, signal.SIGSTOP)
+        os.kill(serving.process.pid, signal.SIGINT)
+        os.kill(serving.process.pid, signal.SIGTERM)
+        os.kill(serving.process.pid, signal.SIGCONT)
+        ran = serving.end(None)
+    assert ran.code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--ecco"], "--echo"),
+        ([], "say nothing of what is served; one of: FILE, --echo"),
+        (["--echo", "--feed", "iot"], "--echo and --feed"),
+        (["--echo", "--fault", "drp"], "did you mean 'drop'?"),
+        (["--echo", "--fault", "drop:0.1,x"], "--fault: 'drop:0.1,x' has 'x' in it, which is no option"),
+        (["--echo", "--fault", "close:after=3,cod=1012"], "did you mean 'code'?"),
+        (["--echo", "--latency", "slwo"], "--latency: 'slwo' is no latency"),
+        (["--echo", "--speed", "10"], "--speed: 10 does not go with --echo"),
+        (["--echo", "--port", "70000"], "--port: 70000 is no port"),
+        (["--faker", "id=uuid5x"], "uuid5x"),
+        (["--faker", "nowhere.json"], "--faker: 'nowhere.json' is no file that is there"),
+        (["--feed", "trads"], "did you mean 'trades'?"),
+        (["--echo", "--cert", "nowhere.pem"], "--cert: 'nowhere.pem' cannot be read"),
+        (["--echo", "--ca", "ca.pem"], "--ca: 'ca.pem' goes with --tls"),
+        (["nowhere.jsonl"], "nowhere.jsonl: there is no such file"),
+        (["--proxy", "http://x"], "--proxy: 'http://x' is no URL of a WebSocket server; valid: ws://x"),
+    ],
+)
+def test_wrong_use_is_exit_code_2_and_names_the_way_out(run: Run, arguments: list[str], said: str) -> None:
+    ran = run("serve", *arguments, COLUMNS="200")
+    assert ran.code == 2
+    assert ran.out == ""
+    assert said in ran.err
+
+
+def test_a_held_port_is_exit_code_1(start: Start, run: Run) -> None:
+    port = start("serve", "--echo", "--port", "0").url().rpartition(":")[2].partition("/")[0]
+    ran = run("serve", "--echo", "--port", port)
+    assert ran.code == 1
+    assert "another program holds it" in ran.err
+
+
+def test_an_encrypted_key_and_its_password(start: Start, run: Run, tmp_path: Path) -> None:
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    key = form.load_pem_private_key(issued.private_key_pem.bytes(), None)
+    secret = form.BestAvailableEncryption(b"secret")
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, secret))
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    arguments = ("serve", "--echo", "--port", "0", "--cert", "cert.pem", "--key", "key.pem")
+    ran = run(*arguments)
+    assert (ran.code, "--key-password: None is missing" in ran.err) == (2, True)
+    serving = start(*arguments, MOCKFORGE_NB_KEY_PASSWORD="secret")
+    assert serving.url().startswith("wss://")
+    assert "secret" not in serving.end().out
+
+
+def test_without_anything_the_environment_says_what(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "s.jsonl").write_text('{"text": "hi"}\n')
+    serving = start("serve", "--port", "0", MOCKFORGE_WS_REPLAY_FILE="s.jsonl")
+    with connect(serving.url(), proxy=None, legacy=True) as client:
+        assert client.recv(PATIENCE) == "hi"
+    assert serving.end().code == 0
