@@ -165,7 +165,7 @@ def test_it_needs_no_other_host(site: Site) -> None:
     assert [each for each in fetched if urlsplit(each[1]).netloc] == []
     scripts = [*site.folder.rglob("*.css"), *site.folder.rglob("*.js")]
     loading = re.compile(
-        r"""(?:url\(|@import|import\(|src\s*=)\s*["']?https?://[^"')]+|https?://[^"'\s<]+(?:\.m?js|polyfill)\b"""
+        r"""(?:url\(|@import|import\(|src\s*=)\s*["']?https?://[^"')]+|["']https?://[^"'\s<]+(?:\.m?js|polyfill)\b"""
     )
     texts = {path: path.read_text() for path in scripts if path.parent.name != "search"}
     texts |= {site.folder / name: page.text for name, page in site.pages.items()}
