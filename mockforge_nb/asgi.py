@@ -228,9 +228,9 @@ class MockApp(MockServer):
         if self._base is not None or not scope.get("server"):
             return
         host, port = scope["server"]
-        if self._telemetry is not None:
-            self._telemetry.move(host, port or 0)
         secure = scope.get("scheme") in ("wss", "https")
+        if self._telemetry is not None:
+            self._telemetry.move(host, port or 0, secure=secure)
         place = f"[{host}]" if ":" in host else host
         self._base = f"{'wss' if secure else 'ws'}://{place}{'' if port is None else f':{port}'}" + scope.get(
             "root_path", ""

@@ -170,6 +170,7 @@ class Server(NetworkWords[Live]):
         from .telemetry.telemetry import Telemetry
 
         made = Telemetry(self.listener, *self._address, tracing, measuring, mock._seed)
+        made.move(*self._address, secure=mock._tls is not None)
         self._telemetry, self.spans, self.metrics = made, made.spans, made.metrics
 
     def call(self, function: Callable[..., T], *args: Any) -> T:

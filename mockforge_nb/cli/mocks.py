@@ -31,6 +31,8 @@ class Wanted:
         redact: JSONPaths of what is not recorded.
         seed, clock, rate, n, model, connection: As in the library.
         templates: Whether templates are expanded.
+        prometheus: Whether metrics are shown at ``/metrics``.
+        otlp: Where spans and metrics are sent to.
         headers: What is added to a proxy's handshake.
         verify: Whom a proxy trusts: a file; False: anybody; None: the usual.
     """
@@ -48,6 +50,8 @@ class Wanted:
     model: str = "local"
     connection: int | None = None
     templates: bool = True
+    prometheus: bool = False
+    otlp: str | None = None
     headers: Mapping[str, str] | None = None
     verify: Any = None
 
@@ -67,6 +71,10 @@ class Wanted:
             mock = mock.templates(False)
         if self.secured is not None:
             mock = mock.tls(**self.secured)
+        if self.otlp is not None:
+            mock = mock.trace(otlp=self.otlp)
+        if self.otlp is not None or self.prometheus:
+            mock = mock.metrics(prometheus=self.prometheus, otlp=self.otlp)
         if self.record is not None and "proxy" not in self.sources:
             mock = mock.record(self.record, redact=self.redact)
         return mock

@@ -173,6 +173,14 @@ def serve(
         list[str] | None,
         typer.Option(metavar="JSONPATH", help="What is not recorded: '$..password'.", rich_help_panel=WHERE),
     ] = None,
+    prometheus: Annotated[
+        bool,
+        typer.Option("--prometheus", help="Let Prometheus read metrics at /metrics.", rich_help_panel=WHERE),
+    ] = False,
+    otlp: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Send spans and metrics to an OTLP receiver.", rich_help_panel=WHERE),
+    ] = None,
     header: Annotated[
         list[str] | None,
         typer.Option(metavar="'NAME: VALUE'", help="A header for --proxy's server.", rich_help_panel=WHERE),
@@ -208,9 +216,9 @@ def serve(
         },
         network={"latency": latency, "bandwidth": bandwidth, "fault": fault, "preset": preset},
         secured={"certificate": cert, "key": key, "password": key_password} if tls or cert or key else None,
-        record=record, redact=tuple(redact or ()), seed=seed, clock=clock, rate=rate, n=number, model=model,
-        connection=connection, templates=templates, headers=words.headers(header or ()),
-        verify=False if insecure else None,
+        prometheus=prometheus, otlp=otlp, record=record, redact=tuple(redact or ()), seed=seed, clock=clock,
+        rate=rate, n=number, model=model, connection=connection, templates=templates,
+        headers=words.headers(header or ()), verify=False if insecure else None,
     )  # fmt: skip
     where = {"port": port, "host": host, "path": path}
     run(wanted.mock(), where, ca=ca, seconds=limit(for_), quiet=quiet, as_json=as_json)

@@ -48,6 +48,9 @@ class ServerTracer:
         sample: Which share of the messages has spans, from 0 to 1, evenly.
         bursts: Whether messages of a burst have spans, too.
         knows: Told of each trace that a connection belongs to.
+
+    Attributes:
+        scheme: ``ws`` or ``wss``.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class ServerTracer:
     ) -> None:
         self.tracer = tracer
         self.sample, self.bursts = sample, bursts
-        self.address, self.port = address, port
+        self.address, self.port, self.scheme = address, port, "ws"
         self._knows = knows
 
     def begins(
@@ -70,7 +73,7 @@ class ServerTracer:
     ) -> ConnectionSpan:
         """Begin a connection's span, under the client's if its handshake names one."""
         where: dict[str, AttributeValue] = {names.SERVER_ADDRESS: self.address, names.SERVER_PORT: self.port}
-        where |= {names.CLIENT_ADDRESS: peer[0], names.CLIENT_PORT: peer[1]}
+        where |= {names.CLIENT_ADDRESS: peer[0], names.CLIENT_PORT: peer[1], names.SCHEME: self.scheme}
         made = ConnectionSpan(self, *connection_span(self.tracer, path, headers, route, where))
         if made.trace_id is not None and self._knows is not None:
             self._knows(made.trace_id)

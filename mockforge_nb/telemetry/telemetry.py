@@ -81,10 +81,11 @@ class Telemetry:
             listener.late = deque(maxlen=MOST_LATE)
             self._measure(measuring, address, port)
 
-    def move(self, address: str, port: int) -> None:
-        """Take note of where the server is, if that was not known when it began."""
-        if isinstance(self._listener.tracer, ServerTracer):
-            self._listener.tracer.address, self._listener.tracer.port = address, port
+    def move(self, address: str, port: int, *, secure: bool) -> None:
+        """Take note of where the server is, if that was not known when it began, and whether it speaks TLS."""
+        tracer = self._listener.tracer
+        if isinstance(tracer, ServerTracer):
+            tracer.address, tracer.port, tracer.scheme = address, port, "wss" if secure else "ws"
         if self._measures is not None:
             self._measures.move(address, port)
 

@@ -10,6 +10,7 @@ import ssl
 import stat
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,17 @@ def test_json_lines_end_with_the_summary(start: Start) -> None:
     assert [each["event"] for each in events] == ["listening", "opened", "closed", "summary"]
     said = events[-1]
     assert (said["messages_in"], said["messages_out"], said["faults"], said["errors"]) == (2, 2, {"drop": 1}, [])
+
+
+def test_prometheus_reads_it(start: Start) -> None:
+    server = start("serve", "--echo", "--port", "0", "--prometheus")
+    url = server.url()
+    with connect(url, proxy=None, legacy=True) as client:
+        client.send("x")
+        client.recv()
+    page = urllib.request.urlopen(url.replace("ws://", "http://").replace("/ws", "/metrics")).read().decode()
+    assert "websocket_messages_total" in page
+    assert server.end().code == 0
 
 
 def test_an_error_of_the_authors_is_exit_code_1(start: Start, tmp_path: Path) -> None:

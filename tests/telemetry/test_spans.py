@@ -330,6 +330,13 @@ def test_a_burst_is_an_event_unless_asked_for() -> None:
                 assert steps == list(range(100))
 
 
+def test_over_tls() -> None:
+    with Mock().tls().trace().serve(port=0) as server:
+        with server.client():
+            pass
+        assert connection(ended(server))["attributes"]["url.scheme"] == "wss"
+
+
 def test_what_is_not_sampled_costs_no_spans() -> None:
     with Mock().trace(TracerProvider(sampler=ALWAYS_OFF)).echo().serve(port=0) as server:
         with server.client() as client:
