@@ -46,6 +46,9 @@ class Tls:
 
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         made.set_alpn_protocols(["http/1.1"])  # RFC 6455 is an upgrade of HTTP/1.1
+        # No tickets: a client that reads on one thread while it writes on another (websockets' blocking one) now and
+        # then hung when they came with its handshake, as OpenSSL's connections are not made for two threads.
+        made.num_tickets = 0
         if self.certificate is None:
             return made, _issue(made, host)
         text = _read(self.certificate, "tls(certificate=)")
