@@ -116,17 +116,24 @@ class Server(NetworkWords[Live]):
         self._failures = len(loop.failures)
         self.traffic = Traffic(log)
         self.connections = Connections(self)
-        self._open(host, port)
+        self.spans, self.metrics = Spans(), Metrics()
+        self._telemetry = self._observe(mock, routes)
+        try:
+            self._open(host, port)
+        except BaseException:
+            if self._telemetry is not None:
+                self._telemetry.close()
+            raise
+        if self._telemetry is not None:
+            self._telemetry.move(*self._address, secure=secured is not None)
         self._upstreams = [route.plan.behaviour.upstream for route in routes if isinstance(route.plan.behaviour, Relay)]
         log.url = (self._upstreams[0].url if self._upstreams else "") or self._place
         self._recorders: dict[str, Recorder] = {}
-        self.spans, self.metrics = Spans(), Metrics()
-        self._telemetry: Telemetry | None = None
         try:
             self._record(routes)
-            self._observe(mock)
         except (RecordingError, OptionError):
             self._end(1001)
+            self._flush()
             raise
 
     def _open(self, host: str, port: int) -> None:
@@ -162,16 +169,19 @@ class Server(NetworkWords[Live]):
                 self._recorders[path] = Recorder(one, first)
                 self.listener.taps[path] = self._recorders[path].tap
 
-    def _observe(self, mock: Mock) -> None:
-        """Begin to trace and to measure, if the mock says so."""
+    def _observe(self, mock: Mock, routes: Routes) -> Telemetry | None:
+        """Begin to trace and to measure, if the mock says so: before the first client comes."""
         tracing, measuring = (None if word is None else word.made for word in (mock._trace, mock._metrics))
         if tracing is None and measuring is None:
-            return
+            return None
         from .telemetry.telemetry import Telemetry
 
-        made = Telemetry(self.listener, *self._address, tracing, measuring, mock._seed)
-        made.move(*self._address, secure=mock._tls is not None)
-        self._telemetry, self.spans, self.metrics = made, made.spans, made.metrics
+        # What a mock does is a part of the seed: an upstream and its proxy may have one seed, and share a trace.
+        does = " ".join(f"{route.path.text} {type(route.plan.behaviour).__name__}" for route in routes)
+        seed = None if mock._seed is None else f"{mock._seed} {does}"
+        made = Telemetry(self.listener, tracing, measuring, seed)
+        self.spans, self.metrics = made.spans, made.metrics
+        return made
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """Run a function on the loop's thread, from whichever thread this is."""

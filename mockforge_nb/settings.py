@@ -218,7 +218,7 @@ class SettingWords(Generic[R]):
         Args:
             tracer_provider: OpenTelemetry's; the global one unless given or, where nobody set that, one of the
                 server's own, whose ids are the same on each run under a seed.
-            sample: Which share of the messages has spans, evenly: each tenth for 0.1; 0: only connections have.
+            sample: Which share of the messages has spans, drawn by each connection's seed; 0: only connections have.
             bursts: Whether messages have spans that come or leave together, more than eight in one read or write;
                 otherwise they are one event of the connection's.
             otlp: Where the spans are exported to (OTLP over HTTP): ``"http://localhost:4318"``, or True for what
@@ -250,8 +250,9 @@ class SettingWords(Generic[R]):
     ) -> R:
         """Measure it with OpenTelemetry: connections, messages and bytes, sizes, delays, faults, errors, lateness.
 
-        They are added up from the traffic when somebody collects them, so that no message waits for it; of more than
-        10,000 messages between two times the histograms get as many of them, evenly. `server.metrics.df` shows them.
+        They are added up from the traffic when somebody collects them, so that no message waits for it. Of more than
+        10,000 messages between two times the histograms get as many, evenly, the smallest and largest among them: as
+        OpenTelemetry takes each value by itself. `server.metrics.df` shows them.
 
         Args:
             meter_provider: OpenTelemetry's; the global one unless given, if somebody set that.

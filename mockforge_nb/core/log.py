@@ -12,7 +12,7 @@ DataFrames are made of all this in `mockforge_nb.traffic`.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -228,6 +228,7 @@ class Log:
         origins: Every record that rows point to: `connections`, refused handshakes, and first what None stands for.
         url: Where all this crossed: a proxy's upstream, else the server itself.
         relays: Whether a proxy's messages are among them, so that the columns `relay` and `original` are there.
+        counted: Called before rows are dropped, for who adds them up; None: nobody does.
     """
 
     def __init__(self, log_bytes: int = 256 * 2**20) -> None:
@@ -235,6 +236,7 @@ class Log:
         self.started_ns = 0
         self.url = ""
         self.relays = False
+        self.counted: Callable[[], None] | None = None
         self.origins: list[ConnectionRecord] = [ConnectionRecord(0)]
         self._refused: dict[tuple[str, str | None], int] = {}
         self._log_bytes = log_bytes
@@ -424,6 +426,8 @@ class Log:
 
     def clear(self) -> None:
         """Drop all rows; the connections and `position` stay. For any thread."""
+        if self.counted is not None:
+            self.counted()
         old = self.rows
         new = Rows(old.base + old.count, self._log_bytes)
         self.rows = new

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextvars import Context
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +12,26 @@ if TYPE_CHECKING:
     from .log import Log
     from .record import ConnectionRecord
     from .session import Session
+
+
+class Dialing(Protocol):
+    """Follows a connection to an upstream, from its dial to its end.
+
+    Attributes:
+        headers: The headers that tell it of the trace.
+        fields: The headers (lower case) of the client's that say such things, and are not passed on.
+    """
+
+    headers: Mapping[str, str]
+    fields: Collection[str]
+
+    def answered(self) -> None:
+        """The handshake is done."""
+        ...
+
+    def ended(self, error: BaseException | None = None) -> None:
+        """It has ended, or, with an error, cannot be had; it may end twice."""
+        ...
 
 
 class Watch(Protocol):
@@ -38,16 +58,8 @@ class Watch(Protocol):
         """The handshake ended without a connection; `status` is HTTP's, 0: there was no answer."""
         ...
 
-    def dials(self, url: str) -> Mapping[str, str]:
-        """An upstream is dialed; return the headers that tell it of the trace."""
-        ...
-
-    def dialed(self, error: BaseException | None = None) -> None:
-        """The upstream has answered, or cannot be had."""
-        ...
-
-    def hung_up(self) -> None:
-        """The connection to the upstream has ended."""
+    def dials(self, url: str) -> Dialing:
+        """An upstream is dialed."""
         ...
 
     def opened(self, log: Log, record: ConnectionRecord, session: Session, started: float, tap: Tap | None) -> Journal:

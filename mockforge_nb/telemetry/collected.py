@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import SpanContext
 
 MOST_SPANS: Final = 20_000
 """How many spans are kept; the oldest leave first."""
 MOST_TRACES: Final = 100_000
 COLUMNS: Final = (
     "name", "kind", "start", "end", "duration_ms", "connection", "direction", "status", "trace_id", "span_id",
-    "parent_id", "attributes", "events",
+    "parent_id", "attributes", "events", "events_dropped",
 )  # fmt: skip
 MOST_BARS: Final = 200
 UNTRACED: Final = "the mock is not traced: Mock().trace()"
@@ -41,24 +42,27 @@ class Spans:
     def __init__(self, why: str = UNTRACED) -> None:
         self.why = why
         self._ended: deque[ReadableSpan] = deque(maxlen=MOST_SPANS)
-        self._traces: dict[str, None] = {}
+        self._traces: dict[int, set[int]] = {}  # the spans of the server's connections by their traces
         self._lock = Lock()
+        self._forgotten = 0
 
-    def knows(self, trace_id: str) -> None:
-        """Collect the spans of a trace from now on."""
+    def knows(self, connection: SpanContext) -> None:
+        """Collect the spans of a connection's trace from now on."""
         with self._lock:
-            self._traces[trace_id] = None
+            self._traces.setdefault(connection.trace_id, set()).add(connection.span_id)
             if len(self._traces) > MOST_TRACES:
                 del self._traces[next(iter(self._traces))]
 
     def take(self, span: ReadableSpan) -> None:
         """Keep a span that has ended, if it is of one of the traces; for any thread."""
-        if span.context is not None and format(span.context.trace_id, "032x") in self._traces:
+        if span.context is not None and span.context.trace_id in self._traces:
+            self._forgotten += len(self._ended) == MOST_SPANS
             self._ended.append(span)
 
     def clear(self) -> None:
         """Forget the spans that have ended; those of connections that are open come with their end."""
         self._ended.clear()
+        self._forgotten = 0
 
     def __len__(self) -> int:
         return len(self._ended)
@@ -69,9 +73,10 @@ class Spans:
 
         Columns: `name`, `kind` (``server``: a connection; ``client``: one to an upstream; ``internal``), `start` and
         `end` (UTC, ns, the real time also under a clock), `duration_ms`, `connection` and `direction` (as in the
-        traffic; null on spans that are not ours), `status` (``unset``, ``ok``, ``error``), `trace_id` (as in
-        ``traffic.df``), `span_id`, `parent_id` (null: it has none), `attributes` (a dict), `events` (a list of
-        dicts: `name`, `time`, and the attributes).
+        traffic; null on spans of other servers and of clients), `status` (``unset``, ``ok``, ``error``), `trace_id`
+        (as in ``traffic.df``), `span_id`, `parent_id` (null: it has none), `attributes` (a dict), `events` (a list of
+        dicts: `name`, `time`, and the attributes), `events_dropped` (how many more there were than the provider keeps:
+        10,000 a span if it is the server's own, else 128 unless it says otherwise).
 
         Example:
             >>> with Mock().trace(sample=0).serve(port=0) as server:
@@ -82,8 +87,8 @@ class Spans:
         import pandas as pd
 
         ended = sorted(self._ended.copy(), key=lambda span: span.start_time or 0)
-        known = {span.context.span_id: span for span in ended if span.context is not None}
-        rows = [_row(span, _connection(span, known)) for span in ended]
+        known = {(span.context.trace_id, span.context.span_id): span for span in ended if span.context is not None}
+        rows = [_row(span, self._connection(span, known)) for span in ended]
         frame = pd.DataFrame(rows, columns=list(COLUMNS))
         times = {name: pd.to_datetime(frame[name].astype("int64"), utc=True) for name in ("start", "end")}
         texts = {
@@ -91,6 +96,20 @@ class Spans:
             for name in ("name", "kind", "direction", "status", "trace_id", "span_id", "parent_id")
         }
         return frame.assign(**times, **texts, connection=frame["connection"].astype("Int64"))
+
+    def _connection(self, span: ReadableSpan, known: dict[tuple[int, int], ReadableSpan]) -> Any:
+        """Return the number of the server's connection that a span belongs to; None: to none."""
+        above: ReadableSpan | None = span
+        seen = set()  # a client may say anything of what its spans are under
+        while above is not None and above.context is not None and above.context.span_id not in seen:
+            trace, own = above.context.trace_id, above.context.span_id
+            if own in self._traces.get(trace, ()):
+                return (above.attributes or {}).get(names.CONNECTION)
+            if above.kind.name == "SERVER":
+                return None
+            seen.add(own)
+            above = known.get((trace, above.parent.span_id)) if above.parent is not None else None
+        return None
 
     def plot(self, connection: int | None = None, *, most: int = 60) -> Axes:
         """Draw the spans as a waterfall: a bar a span, under the span that it belongs to, and a mark an event.
@@ -106,10 +125,12 @@ class Spans:
             raise OptionError("plot(most=)", most, "is no number of bars", f"valid: 1 to {MOST_BARS}")
         frame = self.df
         if connection is not None:
+            if isinstance(connection, bool) or not isinstance(connection, int) or connection < 1:
+                raise OptionError("plot(connection=)", connection, "is no connection's number", "valid: 1, 2, 3, …")
             traces = frame.loc[frame["connection"] == connection, "trace_id"].unique()
             frame = frame[frame["trace_id"].isin(traces)]
         if frame.empty:
-            valid = self.why or "a connection's spans are there once it has ended"
+            valid = self.why or "a connection's spans are there once it has ended, unless its trace is not sampled"
             raise OptionError("plot(connection=)", connection, "has no spans", valid)
         return _waterfall(frame, most)
 
@@ -117,7 +138,8 @@ class Spans:
         if self.why:
             return f"<Spans: none, as {self.why}>"
         count = len(self)
-        return f"<Spans {count:,} span{'' if count == 1 else 's'}>"
+        older = f", {self._forgotten:,} older ones are forgotten" if self._forgotten else ""
+        return f"<Spans {count:,} span{'' if count == 1 else 's'}{older}>"
 
     def _repr_html_(self) -> str:
         if self.why or not len(self):
@@ -127,17 +149,6 @@ class Spans:
         shown = ["name", "kind", "connection", "start", "duration_ms", "status", "trace_id", "span_id", "parent_id"]
         html: str = self.df[shown]._repr_html_()  # type: ignore[operator]  # pandas-stubs lacks it
         return html
-
-
-def _connection(span: ReadableSpan, known: dict[int, ReadableSpan]) -> Any:
-    """Return the number of the connection that a span belongs to; None: to none."""
-    above: ReadableSpan | None = span
-    while above is not None:
-        number = (above.attributes or {}).get(names.CONNECTION)
-        if number is not None:
-            return number
-        above = known.get(above.parent.span_id) if above.parent is not None else None
-    return None
 
 
 def _row(span: ReadableSpan, number: Any) -> dict[str, Any]:
@@ -160,6 +171,7 @@ def _row(span: ReadableSpan, number: Any) -> dict[str, Any]:
         "events": [
             {"name": each.name, "time": _utc(each.timestamp), **dict(each.attributes or {})} for each in span.events
         ],
+        "events_dropped": span.dropped_events,
     }
 
 
@@ -231,9 +243,14 @@ def _tree(frame: pd.DataFrame) -> list[tuple[Any, int]]:
     for index, parent in zip(frame.index, frame["parent_id"], strict=True):
         (below.setdefault(ids[parent], []) if parent in ids else roots).append(index)
     order: list[tuple[Any, int]] = []
-    stack = [(root, 0) for root in reversed(roots)]
-    while stack:
-        index, depth = stack.pop()
-        order.append((index, depth))
-        stack += [(each, depth + 1) for each in reversed(below.get(index, []))]
+    seen = set()
+    # What is under itself hangs under no root, and comes last.
+    for first in (*roots, *frame.index):
+        stack = [(first, 0)]
+        while stack:
+            index, depth = stack.pop()
+            if index not in seen:
+                seen.add(index)
+                order.append((index, depth))
+                stack += [(each, depth + 1) for each in reversed(below.get(index, []))]
     return order

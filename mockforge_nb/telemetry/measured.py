@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from . import names
@@ -29,7 +30,7 @@ class Metrics:
 
     def __init__(self, reader: InMemoryMetricReader | None = None) -> None:
         self._reader = reader
-        self._last: pd.DataFrame | None = None
+        self._last: list[dict[str, Any]] | None = None
 
     @property
     def df(self) -> pd.DataFrame:
@@ -41,9 +42,7 @@ class Metrics:
         """
         import pandas as pd
 
-        if self._last is not None:
-            return self._last.copy()
-        rows = [] if self._reader is None else list(_rows(self._reader))
+        rows = self._read()
         frame = pd.DataFrame(rows, columns=list(COLUMNS))
         texts = {name: frame[name].astype("str") for name in ("metric", "path", "direction", "of", "unit")}
         whole = {name: frame[name].astype("Int64") for name in ("value", "count")}
@@ -53,20 +52,24 @@ class Metrics:
 
     def freeze(self) -> None:
         """Keep what there is: the server stops."""
-        if self._reader is not None:
-            self._last = self.df
+        self._last = self._read()
+
+    def _read(self) -> list[dict[str, Any]]:
+        if self._last is not None:
+            return self._last
+        return [] if self._reader is None else list(_rows(self._reader))
 
     def __repr__(self) -> str:
         if self._reader is None:
             return f"<Metrics: none, as {UNMEASURED}>"
-        return f"<Metrics {len(self.df)} values>"
+        return f"<Metrics {len(self._read())} values>"
 
     def _repr_html_(self) -> str:
         html: str = self.df._repr_html_()  # type: ignore[operator]  # pandas-stubs lacks it
         return html
 
 
-def _rows(reader: InMemoryMetricReader) -> Any:
+def _rows(reader: InMemoryMetricReader) -> Iterator[dict[str, Any]]:
     from opentelemetry.sdk.metrics.export import NumberDataPoint
 
     data = reader.get_metrics_data()
@@ -77,7 +80,7 @@ def _rows(reader: InMemoryMetricReader) -> Any:
                     of = dict(point.attributes or {})
                     row = {
                         "metric": metric.name,
-                        "path": of.get(names.ROUTE),
+                        "path": of.get(names.ROUTE) or None,
                         "direction": of.get(names.DIRECTION),
                         "of": of.get(names.FAULT) or of.get(names.ERROR_TYPE),
                         "unit": metric.unit,

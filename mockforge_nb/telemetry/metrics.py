@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from threading import RLock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -34,11 +34,20 @@ COUNTERS: Final = (
 HISTOGRAMS: Final = (
     (names.MESSAGE_SIZE, "By", "Payload bytes of a message.", BYTES),
     (names.INJECTED_DELAY, "s", "The delay that a message was given.", SECONDS),
-    (names.LATENESS, "s", "How long after they were due steps of a script were taken.", SECONDS),
+    (
+        names.LATENESS,
+        "s",
+        "How long after it was due the first step was taken of those that a script took at once.",
+        SECONDS,
+    ),
 )
 
 _lock = RLock()
 """Held by who counts: several providers may collect at once, each on a thread of its own."""
+
+
+_making = Lock()
+"""Held by who makes a provider's instruments."""
 
 
 class Measured(Protocol):
@@ -65,22 +74,26 @@ class ServerMetrics:
 
     Args:
         server: What is measured.
-        address, port: Where it listens.
         providers: OpenTelemetry's meter providers.
     """
 
-    def __init__(self, server: Measured, address: str, port: int, providers: Sequence[MeterProvider]) -> None:
+    def __init__(self, server: Measured, providers: Sequence[MeterProvider]) -> None:
         self._server = server
         self._tally = Tally(server.log)
-        self._where = {names.SERVER_ADDRESS: address, names.SERVER_PORT: port}
+        self._where: dict[str, Any] = {}
+        self._instruments = [_instruments(provider) for provider in providers]
         with _lock:
-            self._instruments = [_instruments(provider) for provider in providers]
             for each in self._instruments:
                 each.servers.append(self)
+        server.log.counted = self._count_now
 
     def move(self, address: str, port: int) -> None:
-        """Take note of where the server is, if that was not known when it began."""
+        """Take note of where the server is, once it is known."""
         self._where = {names.SERVER_ADDRESS: address, names.SERVER_PORT: port}
+
+    def _count_now(self) -> None:
+        with _lock:
+            self.count()
 
     def count(self) -> None:
         """Add up what is new, and tell the histograms."""
@@ -129,6 +142,7 @@ class ServerMetrics:
             self.count()
             for each in self._instruments:
                 each.ends(self)
+            self._server.log.counted = None
 
 
 class Instruments:
@@ -141,7 +155,9 @@ class Instruments:
 
     def __init__(self, meter: Meter) -> None:
         self.servers: list[ServerMetrics] = []
-        self._ended: dict[str, Counter[Key]] = {name: Counter() for name, _, _ in COUNTERS}
+        self._ended: dict[str, Counter[Key]] = {
+            name: Counter() for name in (names.OPEN, *(each[0] for each in COUNTERS))
+        }
         for name, unit, description in COUNTERS:
             meter.create_observable_counter(name, [self._observed(name)], unit, description)
         meter.create_observable_up_down_counter(
@@ -156,7 +172,7 @@ class Instruments:
         def observe(_: CallbackOptions) -> list[Observation]:
             with _lock:
                 # A server that takes the place of one on the same port goes on with its numbers.
-                total = Counter(self._ended.get(name, {}))
+                total = Counter(self._ended[name])
                 for server in self.servers:
                     server.count()
                     total.update(server.values(name))
@@ -168,14 +184,19 @@ class Instruments:
         """Keep the last numbers of a server."""
         self.servers.remove(server)
         for name, total in self._ended.items():
-            total.update(server.values(name))
+            values = server.values(name)
+            if name == names.OPEN:
+                values = Counter(dict.fromkeys(values, 0))  # as whoever pushes values on would keep the last one
+            total.update(values)
 
 
 _known: WeakKeyDictionary[MeterProvider, Instruments] = WeakKeyDictionary()
 
 
 def _instruments(provider: MeterProvider) -> Instruments:
-    found = _known.get(provider)
-    if found is None:
-        found = _known[provider] = Instruments(provider.get_meter(names.SCOPE))
-    return found
+    # Not under the lock of who counts: who collects holds the provider's own, and waits for that one.
+    with _making:
+        found = _known.get(provider)
+        if found is None:
+            found = _known[provider] = Instruments(provider.get_meter(names.SCOPE))
+        return found

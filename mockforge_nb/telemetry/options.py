@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -11,6 +12,7 @@ from mockforge_nb.core.units import number
 from mockforge_nb.errors import OptionError
 
 METRICS_PATH = "/metrics"
+_PAGE = re.compile(r"/[^\s?#{}\x00-\x20\x7f-\U0010ffff]*")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,17 +61,17 @@ def measuring(meter_provider: Any, prometheus: object, otlp: object) -> Measurin
     """Return what `Mock.metrics` was told; arguments and errors are its own."""
     _check_provider(meter_provider, "get_meter", "metrics(meter_provider=)", "meter")
     path = METRICS_PATH if prometheus is True else None if prometheus is False else prometheus
-    if path is not None and not (isinstance(path, str) and path.startswith("/") and path.isascii()):
+    if path is not None and not (isinstance(path, str) and _PAGE.fullmatch(path)):
         valid = f"valid: True for {METRICS_PATH!r}, or another path that begins with '/'"
         raise OptionError("metrics(prometheus=)", prometheus, "is no path", valid)
-    if path is not None and find_spec("prometheus_client") is None:
+    if path is not None and not _installed("opentelemetry.exporter.prometheus"):
         lacks = "needs opentelemetry-exporter-prometheus, which is not installed"
         raise OptionError("metrics(prometheus=)", prometheus, lacks, "pip install 'mockforge_nb[prometheus]'")
     return Measuring(meter_provider, path, _otlp(otlp, meter_provider, "metrics"))
 
 
 def _check_provider(provider: Any, method: str, where: str, kind: str) -> None:
-    if provider is not None and not callable(getattr(provider, method, None)):
+    if provider is not None and (isinstance(provider, type) or not callable(getattr(provider, method, None))):
         valid = (
             f"valid: a {kind} provider, such as opentelemetry.sdk's {kind.capitalize()}Provider; None: the global one"
         )
@@ -82,9 +84,7 @@ def _otlp(value: object, provider: Any, word: str) -> str | None:
         return None
     where = f"{word}(otlp=)"
     url = "" if value is True else value
-    if not isinstance(url, str) or (
-        url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc)
-    ):
+    if not isinstance(url, str) or not (value is True or _receives(url)):
         valid = 'valid: a URL such as "http://localhost:4318"; True: OTEL_EXPORTER_OTLP_ENDPOINT or that one'
         raise OptionError(where, value, "is no URL of an OTLP receiver", valid)
     if provider is not None:
@@ -92,7 +92,18 @@ def _otlp(value: object, provider: Any, word: str) -> str | None:
     if not _installed("opentelemetry.exporter.otlp.proto.http"):
         lacks = "needs opentelemetry-exporter-otlp-proto-http, which is not installed"
         raise OptionError(where, value, lacks, "pip install 'mockforge_nb[otlp]'")
-    return url.rstrip("/")
+    return re.sub(r"(/v1/(traces|metrics))?/*$", "", url)
+
+
+def _receives(url: str) -> bool:
+    """Return whether a URL may be that of an OTLP receiver."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port  # which may be no number
+    except ValueError:
+        return False
+    plain = not (parts.query or parts.fragment or re.search(r"\s", url)) and port != 0
+    return plain and parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _installed(name: str) -> bool:

@@ -6,7 +6,7 @@ They are made where the traffic's rows are written, so that both say the same.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import Context as Variables
 from contextvars import Token, copy_context
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
-from opentelemetry.propagate import extract, inject
+from opentelemetry.propagate import extract, get_global_textmap, inject
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from mockforge_nb.core.events import NAN, Burst, Noted, Runs, Send
@@ -44,28 +44,25 @@ class ServerTracer:
 
     Args:
         tracer: OpenTelemetry's.
-        address, port: Where the server listens.
-        sample: Which share of the messages has spans, from 0 to 1, evenly.
+        sample: Which share of the messages has spans, from 0 to 1.
         bursts: Whether messages of a burst have spans, too.
-        knows: Told of each trace that a connection belongs to.
+        knows: Told of each connection's span.
 
     Attributes:
-        scheme: ``ws`` or ``wss``.
+        address, port, scheme: Where the server is, once that is known; ``ws`` or ``wss``.
     """
 
     def __init__(
         self,
         tracer: trace.Tracer,
-        address: str,
-        port: int,
         *,
         sample: float = 1.0,
         bursts: bool = False,
-        knows: Callable[[str], None] | None = None,
+        knows: Callable[[trace.SpanContext], None] | None = None,
     ) -> None:
         self.tracer = tracer
         self.sample, self.bursts = sample, bursts
-        self.address, self.port, self.scheme = address, port, "ws"
+        self.address, self.port, self.scheme = "", 0, "ws"
         self._knows = knows
 
     def begins(
@@ -75,8 +72,9 @@ class ServerTracer:
         where: dict[str, AttributeValue] = {names.SERVER_ADDRESS: self.address, names.SERVER_PORT: self.port}
         where |= {names.CLIENT_ADDRESS: peer[0], names.CLIENT_PORT: peer[1], names.SCHEME: self.scheme}
         made = ConnectionSpan(self, *connection_span(self.tracer, path, headers, route, where))
-        if made.trace_id is not None and self._knows is not None:
-            self._knows(made.trace_id)
+        found = made.span.get_span_context()
+        if found.is_valid and self._knows is not None:
+            self._knows(found)
         return made
 
 
@@ -132,7 +130,6 @@ class ConnectionSpan:
         self.within: Context = trace.set_span_in_context(span, parent)
         self.coming: list[Span] = []  # of messages that came and are handled now
         self._tokens: list[Token[Context]] = []
-        self._upstream: Span | None = None
 
     @property
     def trace_id(self) -> str | None:
@@ -165,10 +162,10 @@ class ConnectionSpan:
             self.span.set_status(Status(StatusCode.ERROR, why))
         self.span.end()
 
-    def dials(self, url: str) -> Mapping[str, str]:
-        """Begin the span of the connection to the upstream; return the headers that hang its spans under it."""
+    def dials(self, url: str) -> UpstreamSpan:
+        """Begin the span of a connection to an upstream."""
         parts = urlsplit(url)
-        self._upstream = self.tracer.tracer.start_span(
+        span = self.tracer.tracer.start_span(
             names.CONNECTION_SPAN.format(parts.netloc),
             context=self.within,
             kind=SpanKind.CLIENT,
@@ -179,26 +176,7 @@ class ConnectionSpan:
                 names.SERVER_PORT: parts.port or 0,
             },
         )
-        carrier: dict[str, str] = {}
-        inject(carrier, trace.set_span_in_context(self._upstream, self.within))
-        return carrier
-
-    def dialed(self, error: BaseException | None = None) -> None:
-        """Take note of the upstream's answer."""
-        if self._upstream is None:
-            return
-        if error is None:
-            self._upstream.set_attribute(names.STATUS, 101)
-            return
-        self._upstream.set_attribute(names.ERROR_TYPE, type(error).__name__)
-        self._upstream.set_status(Status(StatusCode.ERROR, str(error)))
-        self.hung_up()
-
-    def hung_up(self) -> None:
-        """End the upstream's span."""
-        if self._upstream is not None:
-            self._upstream.end()
-            self._upstream = None
+        return UpstreamSpan(span, trace.set_span_in_context(span, self.within))
 
     def opened(self, log: Log, record: ConnectionRecord, session: Session, started: float, tap: Tap | None) -> Journal:
         """Return what writes the rows of the connection and makes its messages' spans."""
@@ -239,7 +217,6 @@ class ConnectionSpan:
         """End the span with its connection."""
         span = self.span
         self.handled()
-        self.hung_up()
         if record.close_code is not None:
             span.set_attribute(names.CLOSE_CODE, record.close_code)
             if record.close_code in ABNORMAL:
@@ -256,10 +233,39 @@ class ConnectionSpan:
         span.end()
 
 
+class UpstreamSpan:
+    """The span of a connection to an upstream; `mockforge_nb.core.watch.Dialing`.
+
+    Attributes:
+        headers: The headers that hang the upstream's spans under it.
+        fields: The names of such headers, for what the client said in them.
+    """
+
+    def __init__(self, span: Span, within: Context) -> None:
+        self._span = span
+        carrier: dict[str, str] = {}
+        inject(carrier, within)
+        self.headers: Mapping[str, str] = carrier
+        self.fields: Collection[str] = {field.lower() for field in get_global_textmap().fields}
+
+    def answered(self) -> None:
+        """Take note that the handshake is done."""
+        self._span.set_attribute(names.STATUS, 101)
+
+    def ended(self, error: BaseException | None = None) -> None:
+        """End the span, if it has not ended."""
+        if not self._span.is_recording():
+            return
+        if error is not None:
+            self._span.set_attribute(names.ERROR_TYPE, type(error).__name__)
+            self._span.set_status(Status(StatusCode.ERROR, str(error)))
+        self._span.end()
+
+
 class TracedJournal(Journal):
     """Writes a connection's rows, and makes a span of each message that is to have one."""
 
-    __slots__ = ("_bursts", "_sample", "_share", "_span")
+    __slots__ = ("_bursts", "_draw", "_share", "_span")
 
     def __init__(
         self,
@@ -275,7 +281,9 @@ class TracedJournal(Journal):
         # What is not recorded by who samples traces costs nothing for its messages.
         self._share = span.tracer.sample if span.span.is_recording() else 0.0
         self._bursts = span.tracer.bursts
-        self._sample = 1.0 - self._share / 2
+        # Drawn by the connection's own seed, a way for each direction: what one says chooses nothing of the other.
+        drawn = 0 < self._share < 1
+        self._draw = [session.who.stream(f"trace {way}").random for way in WAYS] if drawn else []
 
     def add(
         self,
@@ -297,7 +305,7 @@ class TracedJournal(Journal):
         super().sent(now, one, direction)
         if one.fault is not None:
             self._span.struck(one.fault, {names.DIRECTION: WAYS[direction], names.STEP: one.step})
-        if not self._taken():
+        if not self._taken(direction):
             return
         attributes = _of(direction, one.opcode, len(one.payload), one.step, one.rule, one.due_ms, one.relay)
         if one.fault is not None:
@@ -316,7 +324,7 @@ class TracedJournal(Journal):
         if self._apart(count, direction):
             here = time.time_ns()
             for opcode, payload in ((opcode, one) for opcode, payloads in runs for one in payloads):
-                if not self._taken():
+                if not self._taken(direction):
                     continue
                 span = self._begin(direction, _of(direction, opcode, len(payload), relay=relay), here)
                 if direction == IN and relay != FORWARDED:
@@ -332,7 +340,7 @@ class TracedJournal(Journal):
         if self._apart(last - first, OUT):
             here = time.time_ns()
             for index, payload in enumerate(program.payloads(first, last), first):
-                if self._taken():
+                if self._taken(OUT):
                     due = one.start_ms + program.at[index] * one.scale
                     of = _of(OUT, program.opcode(index), len(payload), program.number(index), one.rule, due)
                     self._begin(OUT, of, here).end()
@@ -344,15 +352,9 @@ class TracedJournal(Journal):
         self._span.span.add_event(names.BURST_EVENT, {names.DIRECTION: WAYS[direction], names.COUNT: count})
         return False
 
-    def _taken(self) -> bool:
-        """Return whether the next message is one of those that have a span."""
-        if self._share <= 0:
-            return False
-        self._sample += self._share
-        if self._sample < 1.0:
-            return False
-        self._sample -= 1.0
-        return True
+    def _taken(self, direction: int) -> bool:
+        """Return whether the next message of a direction is one of those that have a span."""
+        return self._draw[direction]() < self._share if self._draw else self._share > 0
 
     def _begin(self, direction: int, attributes: dict[str, AttributeValue], ns: int) -> Span:
         name = names.MESSAGE_SPAN.format(WAYS[direction])

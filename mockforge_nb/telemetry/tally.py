@@ -38,7 +38,7 @@ class Values:
 
 
 class Tally:
-    """Counts what a log has had since the server started, `clear()` or not; any thread may ask.
+    """Counts what a log has had since the server started; any thread may ask, and must before rows are dropped.
 
     Args:
         log: The log.
@@ -70,7 +70,7 @@ class Tally:
                 newest = self._log.rows
                 if newest is rows:
                     return found
-                # The log was cleared: what came just before has been read with the old rows.
+                # The log was cleared: what came just before that has now been read with the old rows.
                 self._rows, self._chunk, self._offset = newest, 0, 0
                 self._ranges.clear()
 
@@ -144,7 +144,9 @@ class Tally:
 
 
 def _evenly(values: Array) -> Array:
-    """Return at most `MOST_VALUES` of the values, evenly."""
+    """Return at most `MOST_VALUES` of the values, evenly, the smallest and the largest among them."""
     if len(values) <= MOST_VALUES:
         return values
-    return values[np.linspace(0, len(values) - 1, MOST_VALUES).astype(np.int64)]
+    chosen = np.linspace(0, len(values) - 1, MOST_VALUES).astype(np.int64)
+    chosen[[MOST_VALUES // 3, 2 * MOST_VALUES // 3]] = values.argmin(), values.argmax()
+    return values[chosen]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from opentelemetry import metrics, trace
+from opentelemetry.sdk.environment_variables import OTEL_EXPORTER_OTLP_TIMEOUT, OTEL_SPAN_EVENT_COUNT_LIMIT
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 MOST_LATE: Final = 10_000
 """How many late steps are kept until somebody collects; the oldest leave first."""
-FLUSH_SECONDS: Final = 2.0
-"""How long a server that stops waits for an OTLP receiver to take the last spans and metrics."""
+EXPORT_SECONDS: Final = 2.0
+"""How long an OTLP receiver may take, so that one that is away keeps no server from stopping for longer."""
+MOST_EVENTS: Final = 10_000
+"""How many events a connection's span may have, where the provider is the server's own; the oldest leave first."""
 
 
 class Observed(Protocol):
@@ -50,11 +52,11 @@ class Telemetry:
     """Traces and measures one server.
 
     Args:
-        listener: The server's.
-        address, port: Where it listens.
+        listener: The server's, which does not listen yet.
         tracing: How it is traced; None: not at all.
         measuring: How it is measured; None: not at all.
-        seed: What trace ids are drawn from, where the provider is the server's own; None: they are random.
+        seed: What trace ids are drawn from, where the provider is the server's own and nothing is exported, as what
+            collects the spans of many runs would take them for one; None: they are random.
 
     Attributes:
         spans: Its spans.
@@ -64,58 +66,50 @@ class Telemetry:
     def __init__(
         self,
         listener: Observed,
-        address: str,
-        port: int,
         tracing: Tracing | None,
         measuring: Measuring | None,
-        seed: int | None,
+        seed: str | None,
     ) -> None:
         self.spans, self.metrics = Spans(UNTRACED if tracing is None else ""), Metrics()
         self._own: list[TracerProvider | MeterProvider] = []
-        self._slow = False  # whether something is exported when it ends
         self._measures: ServerMetrics | None = None
         self._listener = listener
         if tracing is not None:
-            listener.tracer = self._trace(tracing, address, port, seed)
+            listener.tracer = self._trace(tracing, seed)
         if measuring is not None:
             listener.late = deque(maxlen=MOST_LATE)
-            self._measure(measuring, address, port)
+            self._measure(measuring)
 
     def move(self, address: str, port: int, *, secure: bool) -> None:
-        """Take note of where the server is, if that was not known when it began, and whether it speaks TLS."""
+        """Take note of where the server is, once it is known, and whether it speaks TLS."""
         tracer = self._listener.tracer
         if isinstance(tracer, ServerTracer):
             tracer.address, tracer.port, tracer.scheme = address, port, "wss" if secure else "ws"
         if self._measures is not None:
             self._measures.move(address, port)
 
-    def _trace(self, said: Tracing, address: str, port: int, seed: int | None) -> ServerTracer:
+    def _trace(self, said: Tracing, seed: str | None) -> ServerTracer:
         provider = said.provider
         if provider is None and said.otlp is None:
             known = trace.get_tracer_provider()
             provider = None if isinstance(known, trace.ProxyTracerProvider) else known
         if provider is None:
-            ids = RandomIdGenerator() if seed is None else SeededIds(seed)
-            own = TracerProvider(resource=_resource(), id_generator=ids)
+            ids = RandomIdGenerator() if seed is None or said.otlp is not None else SeededIds(seed)
+            limits = None if os.environ.get(OTEL_SPAN_EVENT_COUNT_LIMIT) else SpanLimits(max_events=MOST_EVENTS)
+            own = TracerProvider(resource=_resource(), id_generator=ids, span_limits=limits)
             if said.otlp is not None:
                 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-                exporter = OTLPSpanExporter(f"{said.otlp}/v1/traces" if said.otlp else None)
-                own.add_span_processor(BatchSpanProcessor(exporter))
-                self._slow = True
+                endpoint = f"{said.otlp}/v1/traces" if said.otlp else None
+                own.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint, timeout=_patience())))
             self._own.append(own)
             provider = own
         collect(self.spans, provider)
         return ServerTracer(
-            provider.get_tracer(names.SCOPE),
-            address,
-            port,
-            sample=said.sample,
-            bursts=said.bursts,
-            knows=self.spans.knows,
+            provider.get_tracer(names.SCOPE), sample=said.sample, bursts=said.bursts, knows=self.spans.knows
         )
 
-    def _measure(self, said: Measuring, address: str, port: int) -> None:
+    def _measure(self, said: Measuring) -> None:
         provider = said.provider
         if provider is None and said.otlp is None:
             known = metrics.get_meter_provider()
@@ -125,9 +119,8 @@ class Telemetry:
         if said.otlp is not None:
             from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
-            exporter = OTLPMetricExporter(f"{said.otlp}/v1/metrics" if said.otlp else None)
-            readers.append(PeriodicExportingMetricReader(exporter))
-            self._slow = True
+            endpoint = f"{said.otlp}/v1/metrics" if said.otlp else None
+            readers.append(PeriodicExportingMetricReader(OTLPMetricExporter(endpoint, timeout=_patience())))
         if said.prometheus is not None:
             from .prometheus import page
 
@@ -135,7 +128,7 @@ class Telemetry:
             readers.append(prometheus)
         own = MeterProvider(readers, resource=_resource())
         self._own.append(own)
-        self._measures = ServerMetrics(self, address, port, [own, *([provider] if provider is not None else [])])
+        self._measures = ServerMetrics(self, [own, *([provider] if provider is not None else [])])
         self.metrics = Metrics(reader)
 
     # What is measured
@@ -163,15 +156,6 @@ class Telemetry:
         self.metrics.freeze()
         if self._measures is not None:
             self._measures.close()
-        if not self._slow:
-            self._shut_down()
-            return
-        # A receiver that is away is asked again and again; whoever stops a server does not wait for that.
-        last = threading.Thread(target=self._shut_down, name="mockforge_nb telemetry", daemon=True)
-        last.start()
-        last.join(FLUSH_SECONDS)
-
-    def _shut_down(self) -> None:
         for provider in self._own:
             provider.shutdown()
 
@@ -179,8 +163,8 @@ class Telemetry:
 class SeededIds(IdGenerator):
     """The same ids on each run, in the order in which spans begin."""
 
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(f"{seed} spans")
+    def __init__(self, seed: str) -> None:
+        self._random = random.Random(seed)
 
     def generate_span_id(self) -> int:
         """Return an id of 64 bits that is not 0 (W3C Trace Context §3.2.2.4)."""
@@ -189,6 +173,11 @@ class SeededIds(IdGenerator):
     def generate_trace_id(self) -> int:
         """Return an id of 128 bits that is not 0 (W3C Trace Context §3.2.2.3)."""
         return self._random.getrandbits(128) or 1
+
+
+def _patience() -> float | None:
+    """Return how long an export may take (s); None: as OpenTelemetry's variable says."""
+    return None if os.environ.get(OTEL_EXPORTER_OTLP_TIMEOUT) else EXPORT_SECONDS
 
 
 def _resource() -> Resource:

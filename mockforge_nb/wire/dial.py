@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import ssl
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from mockforge_nb.core.identity import Identity
     from mockforge_nb.core.plan import Relay
     from mockforge_nb.core.plan import Upstream as Wanted
-    from mockforge_nb.core.watch import Watch
+    from mockforge_nb.core.watch import Dialing, Watch
 
     from .listener import Listener
 
@@ -95,16 +94,19 @@ async def dial(
         uri = parse_uri(url)
     except Exception as error:  # the author's, kept for check()
         listener.failed(Failed(error))
+        if watch is not None:
+            watch.failed(error)
         raise Refused.of(HTTPStatus.INTERNAL_SERVER_ERROR, "no upstream was found: see server.errors") from error
     shown = f"{'wss' if uri.secure else 'ws'}://{uri.host}:{uri.port}{uri.path}"
     if watch is None:
-        return await _dial(listener, wanted, uri, shown, who, most, {})
+        return await _dial(listener, wanted, uri, shown, who, most, None)
+    dialing = watch.dials(shown)
     try:
-        upstream = await _dial(listener, wanted, uri, shown, who, most, watch.dials(shown))
+        upstream = await _dial(listener, wanted, uri, shown, who, most, dialing)
     except (Refused, asyncio.CancelledError) as error:
-        watch.dialed(error)
+        dialing.ended(error)
         raise
-    watch.dialed()
+    dialing.answered()
     return upstream
 
 
@@ -115,13 +117,13 @@ async def _dial(
     shown: str,
     who: Identity,
     most: int,
-    traced: Mapping[str, str],
+    dialing: Dialing | None,
 ) -> Upstream:
-    """Connect to an upstream; `traced`: the headers that tell it of the trace."""
+    """Connect to an upstream."""
     upstream: Upstream | None = None
     try:
         async with asyncio.timeout(wanted.seconds):
-            upstream = await _connect(listener, wanted, uri, who, most, traced)
+            upstream = await _connect(listener, wanted, uri, who, most, dialing)
             await upstream.answered
             return upstream
     except TimeoutError as error:
@@ -149,7 +151,7 @@ def _reason(error: BaseException) -> str:
 
 
 async def _connect(
-    listener: Listener, wanted: Wanted, uri: WebSocketURI, who: Identity, most: int, traced: Mapping[str, str]
+    listener: Listener, wanted: Wanted, uri: WebSocketURI, who: Identity, most: int, dialing: Dialing | None
 ) -> Upstream:
     protocol = ClientProtocol(
         uri,
@@ -161,10 +163,12 @@ async def _connect(
     request = protocol.connect()
     given = {name.lower() for name in request.headers}
     own = {name.lower(): value for name, value in wanted.headers}
-    for name, value in (*passed_on(who.headers), *traced.items()):
+    passed = passed_on(who.headers)
+    if dialing is not None:  # its span stands where the client's stood
+        passed = [(name, value) for name, value in passed if name.lower() not in dialing.fields]
+        passed += dialing.headers.items()
+    for name, value in passed:
         if name.lower() not in own and name.lower() not in given:
-            if name.lower() in traced:
-                request.headers.pop(name, None)  # the client's, whose place our span takes
             request.headers[name] = value
     for name, said in wanted.headers:
         if name in request.headers:
@@ -183,6 +187,7 @@ async def _connect(
         ssl=context,
         server_hostname=uri.host if context is not None else None,
     )  # fmt: skip
+    made.dialing = dialing
     made.begin()
     return made
 

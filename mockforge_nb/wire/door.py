@@ -8,8 +8,6 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
-from websockets.http11 import Response
-
 from mockforge_nb.core.events import Failed
 from mockforge_nb.core.plan import Relay
 
@@ -52,7 +50,7 @@ class Door(asyncio.BufferedProtocol):
         self._deadline: Deadline
         self._early = b""  # what came before the answer
         self._dialing: asyncio.Task[Upstream | None] | None = None
-        self._showing: asyncio.Future[Response] | None = None
+        self._showing: asyncio.Future[bytes] | None = None
         self._said = False
         self.entering = False
 
@@ -135,10 +133,10 @@ class Door(asyncio.BufferedProtocol):
         """Answer with a page, made on a thread, as a page about much traffic takes its time."""
         self.entering = self._said = True
         self._deadline.cancel()
-        self._showing = self._listener.loop.run_in_executor(None, shown, page)
+        self._showing = self._listener.loop.run_in_executor(None, shown, page, self._handshake.method)
         self._showing.add_done_callback(self._shown)
 
-    def _shown(self, showing: asyncio.Future[Response]) -> None:
+    def _shown(self, showing: asyncio.Future[bytes]) -> None:
         if showing.cancelled() or self._transport.is_closing():
             return
         error = showing.exception()
@@ -147,7 +145,7 @@ class Door(asyncio.BufferedProtocol):
             why = "This page cannot be made: see the server's errors."
             self._transport.write(Refused.of(HTTPStatus.INTERNAL_SERVER_ERROR, why).response.serialize())
         else:
-            self._transport.write(showing.result().serialize())
+            self._transport.write(showing.result())
         self._transport.close()
         self._deadline.end(self.abort)
 
@@ -171,7 +169,8 @@ class Door(asyncio.BufferedProtocol):
         door = self._handshake
         assert door.route is not None
         self._dialing = self._listener.loop.create_task(
-            dial(self._listener, behaviour, door.visitor(), door.route.plan.message_bytes, door.watch)
+            dial(self._listener, behaviour, door.visitor(), door.route.plan.message_bytes, door.watch),
+            context=None if door.watch is None else door.watch.context,
         )
         self._dialing.add_done_callback(self._dialed)
 

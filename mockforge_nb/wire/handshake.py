@@ -44,12 +44,12 @@ class Handshake:
         wait: How long the answer takes (s) from now on, and `delay_ms` how long it took (NaN: no time).
         status: HTTP's status of the answer to one that is refused; 0: there is none.
         watch: Who traces it; None: nobody does.
-        page: What is asked for in place of a WebSocket; None: nothing is.
+        page: What is asked for in place of a WebSocket, and with which `method`; None: nothing is.
     """
 
     __slots__ = (
-        "_listener", "_response", "_tail", "answer", "asked", "delay_ms", "fault", "page", "params", "protocol",
-        "refused", "route", "status", "wait", "watch",
+        "_listener", "_response", "_tail", "answer", "asked", "delay_ms", "fault", "method", "page", "params",
+        "protocol", "refused", "route", "status", "wait", "watch",
     )  # fmt: skip
 
     def __init__(self, listener: Listener) -> None:
@@ -68,6 +68,7 @@ class Handshake:
         self.status = 0
         self.watch: Watch | None = None
         self.page: Page | None = None
+        self.method = "GET"
 
     def receive(self, data: bytes) -> bytes:
         """Take what belongs to the request, and answer it once it is whole; return what follows it.
@@ -145,7 +146,7 @@ class Handshake:
         listener = self._listener
         page = listener.pages.get(asked.path)
         if page is not None and "Upgrade" not in request.headers:
-            self.page = page
+            self.page, self.method = page, request.method
             return
         found = listener.routes.find(asked.path)
         if found is None:

@@ -13,8 +13,12 @@ Page: TypeAlias = Callable[[], tuple[str, bytes]]
 """Returns the content's type and the content; it may take its time, as it is called on another thread."""
 
 
-def shown(page: Page) -> Response:
-    """Return the answer to who asks for a page."""
+def shown(page: Page, method: str) -> bytes:
+    """Return the answer to who asks for a page (RFC 9110 §9.3)."""
+    if method not in ("GET", "HEAD"):
+        status = HTTPStatus.METHOD_NOT_ALLOWED
+        refusal = Headers({"Allow": "GET, HEAD", "Content-Length": "0", "Connection": "close"})
+        return Response(status, status.phrase, refusal, b"").serialize()
     kind, body = page()
     headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"})
-    return Response(HTTPStatus.OK, HTTPStatus.OK.phrase, headers, body)
+    return Response(HTTPStatus.OK, HTTPStatus.OK.phrase, headers, b"" if method == "HEAD" else body).serialize()

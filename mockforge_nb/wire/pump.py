@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextvars import Context
 from queue import SimpleQueue
 from typing import Any
 
@@ -18,10 +19,12 @@ class Pump:
 
     Args:
         source: The iterator.
+        context: What it runs in, a copy; None: an empty one.
     """
 
-    def __init__(self, source: Iterator[Any]) -> None:
+    def __init__(self, source: Iterator[Any], context: Context | None = None) -> None:
         self._source = source
+        self._context = Context() if context is None else context.copy()
         self._asked: SimpleQueue[int | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop = asyncio.get_running_loop()
@@ -41,7 +44,9 @@ class Pump:
             Exception: What the iterator raised.
         """
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="mockforge_nb source", daemon=True)
+            self._thread = threading.Thread(
+                target=self._context.run, args=(self._work,), name="mockforge_nb source", daemon=True
+            )
             self._thread.start()
         while not self._items:
             if self._error is not None:

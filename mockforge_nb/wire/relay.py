@@ -76,8 +76,11 @@ class Bridge:
             return
         connection = self._connection
         most = connection.route.plan.message_bytes
+        watch = connection.watch
         self._dialing = connection.listener.loop.create_task(
-            dial(connection.listener, relay, connection.who, most, connection.watch), name="mockforge_nb dial"
+            dial(connection.listener, relay, connection.who, most, watch),
+            name="mockforge_nb dial",
+            context=None if watch is None else watch.context,
         )
         self._dialing.add_done_callback(self._answered)
 
@@ -275,8 +278,6 @@ class Bridge:
     def hung(self, code: int, reason: str) -> None:
         """Take note of the upstream's end, of which there is one."""
         self.passing = False
-        if self._connection.watch is not None:
-            self._connection.watch.hung_up()
         if not self._deaf:
             if not (self._left or self._connection.lost):
                 self._record(OUT, ABORT if code == 1006 else CLOSE, b"", (code, reason))

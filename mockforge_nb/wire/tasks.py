@@ -52,7 +52,7 @@ class Tasks:
             return
         pump = self._pumps.get(key)
         if pump is None:
-            pump = self._pumps[key] = Pump(source)
+            pump = self._pumps[key] = Pump(source, self._context)
         self._start(pump.ask(most), key)
 
     def _start(self, coroutine: Coroutine[Any, Any, Any], key: object) -> None:

@@ -21,6 +21,8 @@ from .request import END
 from .sockets import give_back
 
 if TYPE_CHECKING:
+    from mockforge_nb.core.watch import Dialing
+
     from .listener import Listener
     from .relay import Bridge
 
@@ -65,6 +67,7 @@ class Upstream(asyncio.BufferedProtocol):
         subprotocol: The one that it selected.
         paused: Whether it does not take what it is sent.
         deflates: Whether messages are compressed (RFC 7692).
+        dialing: Who traces it; None: nobody does.
     """
 
     def __init__(self, listener: Listener, url: str, protocol: ClientProtocol, request: bytes, most: int) -> None:
@@ -85,6 +88,7 @@ class Upstream(asyncio.BufferedProtocol):
         self._peer: Bridge | None = None
         self._out: list[bytes] = []
         self.deflates = False
+        self.dialing: Dialing | None = None
         self._told = self._lost = self._reads = self._closing = False
         self._transport: asyncio.Transport
         self._deadline: Deadline
@@ -174,6 +178,8 @@ class Upstream(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
         self._lost = True
+        if self.dialing is not None:
+            self.dialing.ended()
         self._listener.upstreams.discard(self)
         self._listener.gone(self)
         self._deadline.cancel()

@@ -125,6 +125,53 @@ def test_clearing_the_traffic_takes_nothing_from_them() -> None:
         assert value(server.metrics.df, names.MESSAGE_SIZE, "count", direction="in") == 12
 
 
+def test_clearing_it_again_and_again_takes_nothing_from_them() -> None:
+    with Mock().metrics().serve(port=0) as server:
+        for _ in range(3):
+            talk(server)
+            server.traffic.clear()  # without a look between
+        talk(server)
+        assert value(server.metrics.df, names.MESSAGES, direction="in") == 12
+        assert value(server.metrics.df, names.MESSAGE_SIZE, "count", direction="out") == 12
+
+
+def test_a_histogram_has_the_smallest_and_the_largest() -> None:
+    texts = ["x" * 10] * (3 * MOST_VALUES)
+    texts[4321], texts[23_456] = "x", "x" * 100_000
+    with Mock().metrics().replay(texts, speed="max").serve(port=0) as server:
+        with server.client() as client:
+            for _ in texts:
+                client.recv()
+        frame = server.metrics.df
+        assert (value(frame, names.MESSAGE_SIZE, "min"), value(frame, names.MESSAGE_SIZE, "max")) == (1, 100_000)
+
+
+def test_a_provider_that_collects_while_servers_come_and_go() -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    over = threading.Event()
+
+    def collect() -> None:
+        while not over.is_set():
+            reader.get_metrics_data()
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    try:
+        for _ in range(10):
+            with Mock().metrics(provider).serve(port=0) as server:
+                talk(server, messages=1)
+    finally:
+        over.set()
+        thread.join()
+    data = reader.get_metrics_data()
+    assert data is not None
+    for scope in data.resource_metrics[0].scope_metrics:
+        for metric in scope.metrics:
+            if metric.name == names.MESSAGES:
+                assert sum(int(getattr(point, "value", 0)) for point in metric.data.data_points) == 20
+
+
 def test_they_stay_when_the_server_stops() -> None:
     server = Mock().metrics().serve(port=0)
     talk(server)
@@ -153,7 +200,7 @@ def test_a_provider_goes_on_with_the_next_server_of_a_port(free_port: int) -> No
     assert [point.value for point in points[names.MESSAGES] if point.attributes[names.DIRECTION] == "in"] == [6]
     assert [point.count for point in points[names.MESSAGE_SIZE]] == [6, 6]
     assert [point.value for point in points[names.CONNECTIONS]] == [2]
-    assert [point.value for point in points.get(names.OPEN, [])] == []
+    assert [point.value for point in points[names.OPEN]] == [0]
     assert points[names.MESSAGES][0].attributes[names.SERVER_PORT] == free_port
 
 
@@ -209,6 +256,19 @@ def test_prometheus_reads_them(prometheus: bool | str, path: str) -> None:
             server.client(path)
 
 
+def test_what_else_is_asked_of_the_page() -> None:
+    with Mock().metrics(prometheus=True).serve(port=0) as server:
+        talk(server)
+        url = server.url_for("/metrics").replace("ws://", "http://")
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD")) as page:
+            assert int(page.headers["Content-Length"]) > 0
+            assert page.read() == b""
+        with pytest.raises(HTTPError, match="405") as refused:
+            urllib.request.urlopen(urllib.request.Request(url, method="DELETE"))
+        assert refused.value.headers["Allow"] == "GET, HEAD"
+        refused.value.close()
+
+
 def test_there_is_no_page_unless_asked_for() -> None:
     with Mock().metrics().serve(port=0) as server, pytest.raises(HTTPError, match="404"):
         urllib.request.urlopen(server.url_for("/metrics").replace("ws://", "http://"))
@@ -247,6 +307,14 @@ def test_a_page_that_cannot_be_made_is_an_error_of_the_servers() -> None:
         (lambda: Mock().metrics(3), r"metrics\(meter_provider=\): 3 is no meter provider"),  # type: ignore[arg-type]
         (lambda: Mock().metrics(prometheus="metrics"), r"metrics\(prometheus=\): 'metrics' is no path"),
         (lambda: Mock().metrics(otlp=4318), r"metrics\(otlp=\): 4318 is no URL"),  # type: ignore[arg-type]
+        (lambda: Mock().metrics(MeterProvider), r"metrics\(meter_provider=\): .*is no meter provider"),  # type: ignore[arg-type]
+        (lambda: Mock().metrics(prometheus="/a b"), r"metrics\(prometheus=\): '/a b' is no path"),
+        (lambda: Mock().metrics(prometheus="/{x}"), r"metrics\(prometheus=\): '/{x}' is no path"),
+        (lambda: Mock().metrics(otlp="http://[::1"), r"metrics\(otlp=\): 'http://\[::1' is no URL"),
+        (lambda: Mock().metrics(otlp="http://localhost:99999"), r"metrics\(otlp=\): .* is no URL"),
+        (lambda: Mock().metrics(otlp="http://:4318"), r"metrics\(otlp=\): .* is no URL"),
+        (lambda: Mock().metrics(otlp="http://a/?x=1"), r"metrics\(otlp=\): .* is no URL"),
+        (lambda: Mock().metrics(otlp=""), r"metrics\(otlp=\): '' is no URL"),
         (lambda: Mock().metrics(MeterProvider(), otlp=True), r"metrics\(otlp=\): True goes with no provider"),
         (lambda: Mock().route("/a", Mock().metrics()).serve(port=0), r"metrics\(\).*is of the whole server"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -144,6 +144,45 @@ def test_what_functions_of_the_author_trace_is_under_the_connection() -> None:
         assert own["parent_id"].tolist() == [connection(frame)["span_id"]] * 2
 
 
+def test_what_streams_and_upstreams_trace_is_under_the_connection(no_environment: pytest.MonkeyPatch) -> None:
+    provider = TracerProvider()
+    tracer = provider.get_tracer("mine")
+
+    def source() -> Iterator[str]:
+        with tracer.start_as_current_span("a source"):
+            yield "x"
+
+    with Mock().echo().serve(port=0) as real:
+
+        def find(request: Any) -> str:
+            with tracer.start_as_current_span("an upstream"):
+                return real.url
+
+        routes = Mock().route("/a", Mock().stream(source, then="close")).route("/b", Mock().proxy(find))
+        with routes.trace(provider).serve(port=0) as server:
+            with server.client("/a") as client:
+                assert client.recv() == "x"
+                with pytest.raises(ConnectionClosed):
+                    client.recv()
+            with server.client("/b"):
+                pass
+            frame = ended(server, 2)
+            own = frame[frame["name"].isin(["a source", "an upstream"])]
+            assert own["connection"].tolist() == [1, 2]
+
+
+def test_an_error_of_who_finds_the_upstream_is_told() -> None:
+    def find(request: Any) -> str:
+        raise ValueError("no upstream")
+
+    server = Mock().trace().proxy(find).serve(port=0)
+    with pytest.raises(InvalidStatus):
+        server.client()
+    frame = ended(server)
+    server.stop()
+    assert [event["exception.message"] for event in frame["events"].iloc[0]] == ["no upstream"]
+
+
 def test_a_span_that_was_current_when_it_was_served_is_nobodys_parent() -> None:
     provider = TracerProvider()
     with (
@@ -182,6 +221,45 @@ def _headers() -> dict[str, str]:
     headers: dict[str, str] = {}
     inject(headers)
     return headers
+
+
+def test_a_proxy_that_gets_other_upstreams() -> None:
+    provider = TracerProvider()
+    mock = Mock().trace(provider)
+    with (
+        mock.echo().serve(port=0) as first,
+        mock.echo("> ").serve(port=0) as second,
+        mock.proxy(first.url).serve(port=0) as server,
+    ):
+        with server.client() as client:
+            client.send("x")
+            assert client.recv() == "x"
+            server.update(Mock().proxy(second.url))
+            client.send("x")
+            assert client.recv() == "> x"
+        frame = ended(server, 3)
+        dialed = frame[frame["kind"] == "client"]
+        assert dialed["name"].tolist() == [f"WS 127.0.0.1:{first.port}", f"WS 127.0.0.1:{second.port}"]
+        mine = frame[frame["kind"] == "server"]
+        assert set(mine["parent_id"].dropna()) == set(dialed["span_id"])
+        # Of the spans of one trace those of the server's own connections have its numbers.
+        assert mine["connection"].notna().sum() == 1
+        assert dialed["connection"].tolist() == [1, 1]
+
+
+def test_what_a_client_says_wrongly_of_its_trace_goes_no_further() -> None:
+    bad = {"traceparent": "00-nonsense", "tracestate": "k=v", "baggage": "team=red"}
+    with (
+        Mock().trace().echo().serve(port=0) as upstream,
+        Mock().trace().proxy(upstream.url).serve(port=0) as server,
+    ):
+        with server.client(additional_headers=bad):
+            pass
+        headers = upstream.connections[0].headers
+        assert headers["traceparent"].startswith("00-")
+        assert headers["traceparent"] != bad["traceparent"]
+        assert "tracestate" not in headers
+        assert headers["baggage"] == "team=red"
 
 
 def test_a_proxy_that_is_not_traced_passes_the_clients_headers_on() -> None:
@@ -307,12 +385,24 @@ def test_refused_handshakes() -> None:
 # Which messages
 
 
-@pytest.mark.parametrize(("sample", "spans"), [(0, 0), (0.1, 1), (0.5, 4), (1, 8)])
-def test_a_share_of_the_messages(sample: float, spans: int) -> None:
-    with Mock().trace(sample=sample).replay(list("abcdefgh"), rate=1000).serve(port=0) as server:
+def sampled(sample: float) -> list[Any]:
+    """Return the sizes of the messages that have spans, of 300 there and 300 back."""
+    with Mock().trace(sample=sample).seed(5).echo().serve(port=0) as server:
         with server.client() as client:
-            [client.recv() for _ in range(8)]
-        assert (ended(server)["name"] == "message out").sum() == spans
+            for number in range(300):
+                client.send("x" * (number + 1))
+                client.recv()
+        frame = ended(server)
+        return [(each[names.DIRECTION], each[names.SIZE]) for each in frame["attributes"] if names.DIRECTION in each]
+
+
+def test_a_share_of_the_messages() -> None:
+    assert sampled(0) == []
+    assert len(sampled(1)) == 600
+    half = sampled(0.5)
+    for way in ("in", "out"):
+        assert 100 < sum(direction == way for direction, _ in half) < 200
+    assert sampled(0.5) == half  # by the seed
 
 
 def test_a_burst_is_an_event_unless_asked_for() -> None:
@@ -358,6 +448,57 @@ def test_the_same_ids_under_a_seed() -> None:
             return list(frame[["name", "trace_id", "span_id", "parent_id"]].astype(str).itertuples(index=False))
 
     assert ids() == ids()
+
+
+def test_servers_with_one_seed_have_other_ids() -> None:
+    with (
+        Mock().trace().seed(7).echo().serve(port=0) as upstream,
+        Mock().trace().seed(7).proxy(upstream.url).serve(port=0) as server,
+    ):
+        with server.client():
+            pass
+        ids = [*ended(upstream)["span_id"], *ended(server)["span_id"]]
+        assert len(ids) == len(set(ids))
+
+
+def test_a_trace_that_is_under_itself() -> None:
+    """Who knows the seed knows the first span's id, and may say that it is under that one."""
+
+    def seen() -> Any:
+        return connection(ended(server))
+
+    with Mock().trace().seed(7).serve(port=0) as server:
+        with server.client():
+            pass
+        first = seen()
+    headers = {"traceparent": f"00-{first['trace_id']}-{first['span_id']}-01"}
+    with Mock().trace().seed(7).serve(port=0) as server:
+        with server.client(additional_headers=headers):
+            pass
+        assert seen()["connection"] == 1
+        assert len(server.spans.df) == 1
+
+
+def test_a_span_keeps_ten_thousand_events() -> None:
+    with (
+        Mock().trace(sample=0).fault("drop", only="b").replay(["b"] * 300 + ["a"], speed="max").serve(port=0) as server
+    ):
+        with server.client() as client:
+            assert client.recv() == "a"
+        frame = ended(server)
+        assert len(events(frame, "fault")) == 300
+        assert frame["events_dropped"].tolist() == [0]
+
+
+def test_what_cannot_be_traced_leaves_no_server_behind(free_port: int) -> None:
+    class Provider(TracerProvider):
+        def get_tracer(self, *args: Any, **more: Any) -> Any:
+            raise RuntimeError("no tracer")
+
+    with pytest.raises(RuntimeError, match="no tracer"):
+        Mock().trace(Provider()).serve(port=free_port)
+    with Mock().serve(port=free_port) as server:
+        assert server.port == free_port
 
 
 def test_the_global_provider(script: Scripts) -> None:
@@ -460,6 +601,8 @@ def test_the_waterfall() -> None:
         assert "the first 3 of 8 spans" in server.spans.plot(most=3).get_title(loc="left")
         with pytest.raises(OptionError, match=r"plot\(connection=\): 3 has no spans"):
             server.spans.plot(connection=3)
+        with pytest.raises(OptionError, match=r"plot\(connection=\): True is no connection's number"):
+            server.spans.plot(connection=True)
         with pytest.raises(OptionError, match=r"plot\(most=\)"):
             server.spans.plot(most=0)
         plt.close("all")
@@ -489,6 +632,7 @@ def test_reprs() -> None:
     ("say", "problem"),
     [
         (lambda: Mock().trace(3), r"trace\(tracer_provider=\): 3 is no tracer provider"),  # type: ignore[arg-type]
+        (lambda: Mock().trace(TracerProvider), r"trace\(tracer_provider=\): .*is no tracer provider"),  # type: ignore[arg-type]
         (lambda: Mock().trace(sample=2), r"trace\(sample=\): 2 is no share"),
         (lambda: Mock().trace(sample="all"), r"trace\(sample=\): 'all' is no share"),  # type: ignore[arg-type]
         (lambda: Mock().trace(bursts=1), r"trace\(bursts=\): 1 is neither"),  # type: ignore[arg-type]
