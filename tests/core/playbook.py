@@ -38,9 +38,16 @@ class Playbook:
     """
 
     def __init__(
-        self, plan: Plan, *, seed: int = 1, number: int = 1, shared: Shared | None = None, at: float = 0
+        self,
+        plan: Plan,
+        *,
+        seed: int = 1,
+        number: int = 1,
+        shared: Shared | None = None,
+        at: float = 0,
+        noting: bool = False,
     ) -> None:
-        self.session = Session(plan, Identity(seed, number=number), shared)
+        self.session = Session(plan, Identity(seed, number=number), shared, noting=noting)
         self.now = at
         self.wake: float | None = None
         self.commands: list[Command] = []

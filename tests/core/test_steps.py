@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mockforge_nb.core.conditions import LatencyProfile
-from mockforge_nb.core.events import Close, Drop, Failed, Send
+from mockforge_nb.core.events import Close, Drop, Failed, Late, Noted, Send, Woke
 from mockforge_nb.core.jsonl import parse
 from mockforge_nb.core.plan import Plan, Replay
 from mockforge_nb.core.program import Program
@@ -25,6 +25,44 @@ LOGIN = """
 def play(text: str, *, speed: float = 1.0, latency: LatencyProfile | None = None, delays: bool = False) -> Playbook:
     program = Program.of(parse(text, "test.jsonl")[0], delays=delays)
     return Playbook(Plan(Replay(program, speed), conditions=late(latency))).open()
+
+
+# What is noted for who traces
+
+
+def noted(*says: str, noting: bool = True) -> Playbook:
+    program = Program.of(parse(LOGIN, "test.jsonl")[0], delays=False)
+    book = Playbook(Plan(Replay(program)), noting=noting).open()
+    for text in says:
+        book.receive(text)
+    return book
+
+
+def test_waits_and_branches_are_noted_in_their_order() -> None:
+    assert of(noted("nobody", "admin").commands, Noted) == [
+        Noted("wait", 1, detail="ANY"),
+        Noted("matched", 1, detail="ANY"),
+        Noted("branch", 1, detail="ask"),
+        Noted("wait", 1, detail="ANY"),
+        Noted("matched", 1, detail="ANY"),
+        Noted("branch", 1, detail="admin"),
+        Noted("branch", 2, detail="end"),
+    ]
+
+
+def test_nothing_is_noted_unless_somebody_asks() -> None:
+    asked, unasked = noted("admin"), noted("admin", noting=False)
+    assert asked.texts() == unasked.texts()
+    assert not [each for each in unasked.commands if isinstance(each, (Noted, Late))]
+
+
+def test_how_late_steps_are_is_noted() -> None:
+    program = Program.of(parse('{"text": "a"}\n{"ts": 100, "text": "b"}', "test.jsonl")[0], delays=False)
+    for speed, seconds in ((1.0, [0.0, 0.15]), (float("inf"), [])):
+        book = Playbook(Plan(Replay(program, speed)), noting=True).open()
+        book.now = 0.25
+        book.tell(Woke())
+        assert [round(each.seconds, 9) for each in of(book.commands, Late)] == seconds
 
 
 # Branches
