@@ -12,6 +12,7 @@ from .behaviours import BehaviourWords
 from .core.plan import Plan
 from .core.routes import PathPattern
 from .core.units import EPOCH
+from .described import described
 from .environment import DEFAULT_PATH
 from .errors import OptionError
 from .network import NetworkWords, same_place
@@ -63,10 +64,11 @@ class Mock(BehaviourWords["Mock"], SettingWords["Mock"], NetworkWords["Mock"]):
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Mock:
         """Return what MockForge's environment variables describe; with none of them it echoes.
 
-        ``MOCKFORGE_WS_REPLAY_FILE`` is a file that is replayed, ``MOCKFORGE_WS_PROXY_UPSTREAM_URL`` a server that is
-        relayed to. ``MOCKFORGE_RESPONSE_TEMPLATE_EXPAND`` expands templates if it is ``1`` or ``true``; unlike those
-        of ``Mock()`` they are sent as they stand otherwise. ``MOCKFORGE_WS_HOST`` and ``MOCKFORGE_WS_PORT`` are what
-        `serve` takes where it is told nothing else. An empty variable is one that is not set, but for the port.
+        ``MOCKFORGE_WS_REPLAY_FILE`` is a file that is replayed, as JSON Lines where its suffix says nothing else, and
+        ``MOCKFORGE_WS_PROXY_UPSTREAM_URL`` a server that is relayed to. ``MOCKFORGE_RESPONSE_TEMPLATE_EXPAND`` expands
+        templates if it is ``1`` or ``true``; unlike those of ``Mock()`` they are sent as they stand otherwise.
+        ``MOCKFORGE_WS_HOST`` and ``MOCKFORGE_WS_PORT`` are what `serve` takes where it is told nothing else. An empty
+        variable is one that is not set, but for the port.
 
         Args:
             environ: The variables, in place of the process's own; `serve` reads its host and port here, too.
@@ -85,7 +87,7 @@ class Mock(BehaviourWords["Mock"], SettingWords["Mock"], NetworkWords["Mock"]):
         given = environment.of_process(environ)
         environment.port(given)  # a wrong one is told here, on the line that reads it
         where = None if environ is None else environment.kept(given)
-        return environment.described(cls(_environ=where), given, relays=True)
+        return described(cls(_environ=where), given, relays=True)
 
     # What it does, and answers
 

@@ -30,6 +30,7 @@ from .core.context import Context
 from .core.latency import LatencyProfile
 from .core.template import KNOWN, TextTemplate
 from .core.units import epoch_ns
+from .described import described
 from .environment import DEFAULT_PATH, DEFAULT_PORT
 from .errors import OptionError, TemplateError, joined, nearest
 from .eventstreams import AiEventGenerator
@@ -112,7 +113,7 @@ def router() -> Mock:
         ...     client.recv()
         'hi'
     """
-    return environment.described(Mock(), environment.of_process(None), relays=False)
+    return described(Mock(), environment.of_process(None), relays=False)
 
 
 def router_with_latency(latency_injector: LatencyInjector) -> Mock:
