@@ -45,6 +45,7 @@ class Mock(BehaviourWords["Mock"], SettingWords["Mock"], NetworkWords["Mock"]):
     _rules: tuple[Word, ...] = ()
     _otherwise: Word | None = None
     _routes: tuple[tuple[str, Mock], ...] = ()
+    _below: bool = False
     _network: tuple[Word, ...] = ()
     _seed: int | None = None
     _clock_ns: int | None = None
@@ -196,6 +197,21 @@ class Mock(BehaviourWords["Mock"], SettingWords["Mock"], NetworkWords["Mock"]):
                 "route()", mock, f"is a {type(mock).__name__}, not a Mock", "route('/path', Mock().echo())"
             )
         return replace(self, _routes=(*self._routes, (path, mock)))
+
+    def below(self) -> Mock:
+        """Serve the mock at the paths below its own, too: at ``/ws/prices`` as at ``/ws``.
+
+        Whatever is said of the mock holds there. What is left of the path is the parameter ``{{path.path}}``; a path of
+        `route` comes first.
+
+        Example:
+            >>> mock = Mock().echo().below()
+            >>> with mock.serve(port=0) as server, server.client("/ws/prices/AAPL") as client:
+            ...     client.send("hi")
+            ...     client.recv()
+            'hi'
+        """
+        return replace(self, _below=True)
 
     # How it is served
 
@@ -374,6 +390,7 @@ class Mock(BehaviourWords["Mock"], SettingWords["Mock"], NetworkWords["Mock"]):
             words.append(f"{self._behaviour.call}({made.describe()})" if replayed else repr(self._behaviour))
         words += [repr(word) for word in (*self._rules, *([self._otherwise] if self._otherwise is not None else []))]
         words += [f"route({path!r}, {mock!r})" for path, mock in self._routes]
+        words += ["below()"] if self._below else []
         words += map(repr, self._network)
         if self._seed is not None:
             words.append(f"seed({self._seed})")

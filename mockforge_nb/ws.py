@@ -36,7 +36,7 @@ from .errors import OptionError, TemplateError, joined, nearest
 from .eventstreams import AiEventGenerator
 from .injection import FaultConfig, LatencyInjector
 from .mock import Mock
-from .proxies import WsProxyConfig
+from .proxies import WsProxyConfig, url_of
 
 if TYPE_CHECKING:
     from .server import Starting
@@ -136,13 +136,16 @@ def router_with_latency(latency_injector: LatencyInjector) -> Mock:
 
 
 def router_with_proxy(proxy_handler: WsProxyHandler) -> Mock:
-    """Return a mock that relays ``/ws`` and the paths below it, as the config of the handler says.
+    """Return a mock that relays its path, ``/ws``, and the paths below it, as the config of the handler says.
 
     A connection that is not relayed is echoed; if ``should_proxy`` is False all are handled as by `router`. A config
     without an upstream takes that of ``MOCKFORGE_WS_PROXY_UPSTREAM_URL``.
 
     Raises:
-        OptionError: It is no WsProxyHandler, or its config cannot be used.
+        OptionError: It is no WsProxyHandler, or its config or the variable cannot be used.
+
+    Warns:
+        UserWarning: A variable is called much like one that is read.
 
     Example:
         >>> config = WsProxyConfig(upstream_url="wss://api.example.com/ws", should_proxy=True)
@@ -157,11 +160,22 @@ def router_with_proxy(proxy_handler: WsProxyHandler) -> Mock:
         mock = router()
     else:
         if not config.upstream_url:
-            config = replace(config, upstream_url=environment.upstream() or "")
+            config = replace(config, upstream_url=_upstream())
+        if not config.upstream_url and not config.rules:
+            valid = f"give upstream_url= or rules=, or set {environment.UPSTREAM}"
+            raise OptionError("router_with_proxy()", config, "is no upstream", valid)
         mock = Mock().proxy(config)
         if not (config.upstream_url and config.passthrough_by_default):
             mock = mock.otherwise("echo")
-    return mock.route(DEFAULT_PATH + "/{path:path}", mock)
+    return mock.below()
+
+
+def _upstream() -> str:
+    """Return the variable's URL; empty: there is none."""
+    environ = environment.of_process(None)
+    environment.warn_of_mistyped(environ)
+    url = environment.upstream(environ)
+    return "" if url is None else url_of(url, environment.UPSTREAM)
 
 
 def start_with_latency(port: int | None = None, latency: object = None, *, host: str | None = None) -> Starting:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import re
 import time
 import uuid
@@ -330,10 +331,59 @@ def test_a_proxy_without_an_upstream_takes_the_variable_s(
     no_environment: pytest.MonkeyPatch, ws_mock: WsMock, upstream: MockServer
 ) -> None:
     handler = WsProxyHandler(WsProxyConfig())
-    with pytest.raises(OptionError, match="is no upstream"):
+    with pytest.raises(OptionError, match=r"is no upstream; .* set MOCKFORGE_WS_PROXY_UPSTREAM_URL"):
+        router_with_proxy(handler)
+    no_environment.setenv("MOCKFORGE_WS_PROXY_UPSTREAM_ULR", upstream.url)
+    with (
+        pytest.warns(UserWarning, match="did you mean MOCKFORGE_WS_PROXY_UPSTREAM_URL") as caught,
+        pytest.raises(OptionError, match="is no upstream"),
+    ):
+        router_with_proxy(handler)
+    assert caught[0].filename == __file__
+    no_environment.delenv("MOCKFORGE_WS_PROXY_UPSTREAM_ULR")
+    no_environment.setenv("MOCKFORGE_WS_PROXY_UPSTREAM_URL", "htp://bad")
+    with pytest.raises(OptionError, match=r"^MOCKFORGE_WS_PROXY_UPSTREAM_URL: 'htp://bad' is no URL of a WebSocket"):
         router_with_proxy(handler)
     no_environment.setenv("MOCKFORGE_WS_PROXY_UPSTREAM_URL", upstream.url)
     assert said(ws_mock(router_with_proxy(handler)), "hello") == ["upstream: hello"]
+
+
+def test_what_is_said_after_a_proxy_holds_below_it_too(ws_mock: WsMock, upstream: MockServer) -> None:
+    app = router_with_proxy(WsProxyHandler(WsProxyConfig(upstream.url))).when("^ping$", "pong")
+    server = ws_mock(app, path="/feed")
+    for path in ("/feed", "/feed/below/it"):
+        assert said(server, "ping", "hello", path=path) == ["pong", "upstream: hello"]
+    with pytest.raises(InvalidStatus, match="404"):
+        server.client("/ws/x")
+    assert repr(app).endswith(".when('^ping$', 'pong').below()")
+    assert repr(pickle.loads(pickle.dumps(app))) == repr(app)
+
+
+def test_a_config_of_a_proxy_shows_no_secrets() -> None:
+    url = "wss://user:secret@h/x?token=abc"
+    config = WsProxyConfig(url, rules=[("/a", url), ("/b", url + "{x}")])
+    shown = [repr(config), repr(WsProxyHandler(config))]
+    for given in (config, WsProxyHandler(config)):
+        with pytest.raises(OptionError) as caught:
+            router_with_proxy(given)  # type: ignore[arg-type]  # on purpose
+        shown.append(str(caught.value))
+    for text in shown:
+        assert "wss://h/x" in text
+        assert "secret" not in text
+        assert "abc" not in text
+
+
+@pytest.mark.parametrize("name", ["should_proxy", "enabled", "passthrough_by_default"])
+def test_a_switch_of_a_proxy_is_true_or_false(name: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(f"WsProxyConfig({name}=): 'false' is neither True nor False")):
+        WsProxyConfig("ws://a", **{name: "false"})  # type: ignore[arg-type]  # on purpose
+
+
+def test_the_rules_of_a_proxy_are_those_that_were_given() -> None:
+    rules = [("/a", "ws://a")]
+    config = WsProxyConfig(rules=rules)
+    rules.append(("/b", "ws://b"))
+    assert config.rules == (("/a", "ws://a"),)
 
 
 def refusals(server: MockServer, attempts: int) -> Counter[tuple[int, str]]:
@@ -376,6 +426,9 @@ def test_all_handshakes_may_fail(ws_mock: WsMock) -> None:
         (lambda: LatencyInjector("slwo"), "LatencyInjector(latency_profile=): 'slwo' is no latency"),
         (lambda: LatencyInjector("slow", 0.1), "0.1 is no FaultConfig"),  # type: ignore[arg-type]  # on purpose
         (lambda: LatencyInjector("slow", enabled=1), "neither True nor False"),  # type: ignore[arg-type]  # on purpose
+        (lambda: WsProxyConfig(None), "WsProxyConfig(upstream_url=): None is no URL"),  # type: ignore[arg-type]
+        (lambda: WsProxyConfig(should_proxy=None), "None is neither"),  # type: ignore[arg-type]  # on purpose
+        (lambda: WsProxyConfig(rules=5), "5 is no list of pairs"),  # type: ignore[arg-type]  # on purpose
         (lambda: WsProxyHandler("ws://a"), "is no WsProxyConfig; WsProxyConfig("),  # type: ignore[arg-type]
         (lambda: router_with_proxy(WsProxyConfig()), "is no WsProxyHandler"),  # type: ignore[arg-type]  # on purpose
         (lambda: router_with_latency("slow"), "is no LatencyInjector"),  # type: ignore[arg-type]  # on purpose
