@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
 
@@ -410,6 +411,32 @@ def test_faults_refuse_handshakes_with_each_status_and_response(ws_mock: WsMock)
     assert all(12 <= found[way] <= 38 for way in ways)
 
 
+def deep() -> object:
+    """A value that is too deep for JSON."""
+    found: list[object] = []
+    for _ in range(100_000):
+        found = [found]
+    return found
+
+
+def test_faults_are_those_that_were_checked() -> None:
+    codes, body = [500], {"error": "a"}
+    faults = FaultConfig(1, codes, {"a": body})
+    codes.append(200)
+    body["error"] = "b"
+    assert (faults.status_codes, faults.error_responses) == ((500,), {"a": {"error": "a"}})
+    assert FaultConfig(1, [np.int64(500)]).status_codes == (500,)  # type: ignore[list-item]
+
+
+def test_the_builders_of_faults_and_injectors() -> None:
+    faults = FaultConfig(1.0, ()).with_status_code(404).with_error_response("test", {"error": "t"})
+    assert faults == FaultConfig(1.0, [404], {"test": {"error": "t"}})
+    injector = LatencyInjector()
+    assert (injector.latency_profile, injector.is_enabled()) == (LatencyProfile(50, 20), True)
+    injector.set_enabled(False)
+    assert router_with_latency(injector) == router()
+
+
 def test_all_handshakes_may_fail(ws_mock: WsMock) -> None:
     app = router_with_latency(LatencyInjector("fast", FaultConfig(1.0, ())))
     assert refusals(ws_mock(app), 3) == {(500, ""): 3}
@@ -420,6 +447,8 @@ def test_all_handshakes_may_fail(ws_mock: WsMock) -> None:
     [
         (lambda: FaultConfig(1.5), "FaultConfig(failure_rate=): 1.5 is no number from 0 to 1"),
         (lambda: FaultConfig(0.1, [200]), "200 is no HTTP status of a failure"),
+        (lambda: FaultConfig(0.1, error_responses={"a": deep()}), "'a': a list, deep in itself, has no JSON form"),
+        (lambda: LatencyInjector().set_enabled(1), "set_enabled(): 1 is neither"),  # type: ignore[arg-type]
         (lambda: FaultConfig(0.1, 503), "503 is no list"),  # type: ignore[arg-type]  # on purpose
         (lambda: FaultConfig(0.1, error_responses={"a": {1, 2}}), "'a': {1, 2} has no JSON form"),
         (lambda: FaultConfig(0.1, error_responses=["a"]), "no dict"),  # type: ignore[arg-type]  # on purpose
