@@ -10,7 +10,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from . import environment
 from .augmentation import (
@@ -28,6 +29,7 @@ from .augmentation import (
 )
 from .core.context import Context
 from .core.latency import LatencyProfile
+from .core.latency import latency as check_latency
 from .core.template import KNOWN, TextTemplate
 from .core.units import epoch_ns
 from .described import described
@@ -69,6 +71,22 @@ __all__ = [
 ]
 
 
+_TRACING: Final = (
+    "create_ws_connection_span",
+    "create_ws_message_span",
+    "record_ws_connection_success",
+    "record_ws_error",
+    "record_ws_message_success",
+)
+"""What is in the original's root and here in `mockforge_nb.tracing`, which imports OpenTelemetry."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _TRACING:
+        return getattr(import_module(".tracing", __package__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class WsProxyHandler:
     """A proxy, for `router_with_proxy`.
@@ -97,8 +115,11 @@ def router() -> Mock:
     """Return a mock that replays the file of ``MOCKFORGE_WS_REPLAY_FILE`` or, without one, echoes.
 
     An echo is the message as it came, text or binary. The original puts ``echo: `` before a text and answers no binary
-    message; ``Mock().echo(prefix="echo: ")`` is nearer to that. The variables are read now, where the original reads
-    them, and the file, anew for each connection: so a wrong one is an error here, not a line of a log.
+    message; ``Mock().echo(prefix="echo: ")`` is nearer to that. After the last line of the file the original ends the
+    connection, which stays open here; ``Mock().replay(file, then="close")`` ends it, too. The variables are read now,
+    where the original reads them, and the file, anew for each connection: so a wrong one is an error here, not a line
+    of a log. Unless ``MOCKFORGE_RESPONSE_TEMPLATE_EXPAND`` is on, no template is expanded, also none of a rule that is
+    said of the mock afterwards: ``router().templates().when("^id$", "{{uuid}}")``.
 
     Raises:
         OptionError: A variable cannot be used.
@@ -190,6 +211,8 @@ def start_with_latency(port: int | None = None, latency: object = None, *, host:
         host: The address to listen on; ``MOCKFORGE_WS_HOST`` or ``127.0.0.1`` unless given. The original listens on
             ``0.0.0.0``, on which the whole network can reach it.
 
+    A script waits then: ``await server.serve_forever()``.
+
     Raises:
         OptionError: A wrong argument; and the errors of `router`.
         BindError: The port cannot be had; raised by the wait.
@@ -202,6 +225,10 @@ def start_with_latency(port: int | None = None, latency: object = None, *, host:
         >>> asyncio.run(main())
         Mock().latency(50-200 ms).templates(False)
     """
+    if port is not None:
+        environment.checked_port(port, "start_with_latency(port)")
+    if latency is not None:
+        check_latency(latency, "start_with_latency(latency)")
     mock = router()
     if latency is not None:
         mock = mock.latency(latency)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import pickle
 import re
+import signal
+import subprocess
+import sys
+import textwrap
 import time
 import uuid
 from collections import Counter
@@ -17,10 +22,12 @@ from typing import Any
 import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
-from mockforge_nb import Mock, OptionError, TemplateError
+from mockforge_nb import Mock, OptionError, TemplateError, ws
 from mockforge_nb.pytest_plugin import WsMock
 from mockforge_nb.server import MockServer
+from mockforge_nb.tracing import create_ws_connection_span
 from mockforge_nb.ws import (
     DEFAULT_PATH,
     DEFAULT_PORT,
@@ -41,7 +48,7 @@ from mockforge_nb.ws import (
 )
 
 from .authors import Scripted
-from .conftest import PATIENCE, held
+from .conftest import PATIENCE, ROOT, held
 from .test_narratives import rest, sent
 
 pytestmark = pytest.mark.usefixtures("no_environment", "nothing_left")
@@ -141,6 +148,82 @@ def test_start_with_latency_has_the_page_s_port(no_environment: pytest.MonkeyPat
     assert DEFAULT_PORT == 3001
     no_environment.setenv("MOCKFORGE_WS_PORT", str(free_port))
     assert asyncio.run(main()) == free_port
+
+
+def test_start_with_latency_is_a_coroutine_to_who_takes_one(free_port: int) -> None:
+    server = asyncio.run(start_with_latency(free_port, "fast"))
+    assert server.port == free_port
+    server.halt()
+
+    async def main() -> None:
+        async with await asyncio.create_task(start_with_latency(0)) as other:
+            assert other.running
+
+    asyncio.run(main())
+    assert not server.running
+
+
+def test_a_server_that_nobody_awaits_says_so() -> None:
+    starting = start_with_latency(0)
+    assert repr(starting) == "<a server that is not started: await it, or enter it with `async with`>"
+    with pytest.warns(RuntimeWarning, match=r"serve_async\(\).* was never awaited"):
+        del starting
+
+
+def test_a_server_is_started_once() -> None:
+    async def main() -> None:
+        starting = start_with_latency(0)
+        async with await starting:
+            with pytest.raises(RuntimeError, match="already awaited"):
+                await starting
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "server = router().serve(port=0); print(server.url, flush=True); server.serve_forever()",
+        """
+        async def main():
+            server = await start_with_latency(0)
+            print(server.url, flush=True)
+            await server.serve_forever()
+        asyncio.run(main())
+        """,
+    ],
+)
+def test_a_script_waits_until_it_is_interrupted(text: str) -> None:
+    program = "import asyncio\nfrom mockforge_nb.ws import *\n" + textwrap.dedent(text) + "\nprint('after', flush=True)"
+    environ = {**os.environ, "PYTHONPATH": ROOT}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ
+    ) as script:
+        assert script.stdout is not None
+        url = script.stdout.readline().strip()
+        with connect(url, proxy=None) as client:
+            client.send("hello")
+            assert client.recv(PATIENCE) == "hello"
+        script.send_signal(signal.SIGINT)
+        said_, wrong = script.communicate(timeout=PATIENCE)
+    assert (said_, wrong, script.returncode) == ("after\n", "", 0)
+
+
+def test_who_cancels_the_wait_of_a_server_stops_it() -> None:
+    async def main() -> None:
+        server = await start_with_latency(0)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(server.serve_forever(), 0.05)
+        assert not server.running
+        await server.serve_forever()  # of one that is stopped there is nothing to wait for
+
+    asyncio.run(main())
+
+
+def test_tracing_is_where_the_original_has_it() -> None:
+    assert ws.create_ws_connection_span is create_ws_connection_span
+    with pytest.raises(AttributeError, match="has no attribute 'create_ws_span'"):
+        ws.create_ws_span  # noqa: B018
 
 
 # Events by a language model; more of them in test_eventstreams.py
@@ -461,7 +544,12 @@ def test_all_handshakes_may_fail(ws_mock: WsMock) -> None:
         (lambda: WsProxyHandler("ws://a"), "is no WsProxyConfig; WsProxyConfig("),  # type: ignore[arg-type]
         (lambda: router_with_proxy(WsProxyConfig()), "is no WsProxyHandler"),  # type: ignore[arg-type]  # on purpose
         (lambda: router_with_latency("slow"), "is no LatencyInjector"),  # type: ignore[arg-type]  # on purpose
-        (lambda: start_with_latency(0, "slwo"), "latency(): 'slwo' is no latency"),
+        (lambda: start_with_latency(0, "slwo"), "start_with_latency(latency): 'slwo' is no latency"),
+        (
+            lambda: start_with_latency(0, LatencyProfile.normal),
+            "start_with_latency(latency): LatencyProfile.normal is not called; valid: LatencyProfile.normal()",
+        ),
+        (lambda: start_with_latency("3001"), "start_with_latency(port): '3001' is no port"),  # type: ignore[arg-type]
         (lambda: expand_tokens(7), "expand_tokens(): 7 is not a text"),  # type: ignore[arg-type]  # on purpose
         (lambda: expand_tokens("", seed=0.5), "seed=): 0.5"),  # type: ignore[arg-type]  # on purpose
     ],

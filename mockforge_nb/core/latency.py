@@ -308,6 +308,10 @@ def latency(value: object, where: str = "latency()") -> Delays:
     if isinstance(value, str) and value in PROFILES:
         return PROFILES[value]()
     if callable(value) and not isinstance(value, type):
+        if getattr(value, "__self__", None) is LatencyProfile:
+            raise OptionError(
+                where, value, "is not called", f"valid: {getattr(value, '__qualname__', 'LatencyProfile.normal')}()"
+            )
         Call.of(value, where, "message")
         return Computed(value)
     hint = (
