@@ -76,3 +76,5 @@ def _lines(file: str) -> Script:
         raise ScriptError(file, f"it cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ScriptError(file, f"it is no text of JSON Lines: {error}") from None
+    except ValueError as error:  # a zero in its name
+        raise ScriptError(file, f"it cannot be read: {error}") from None

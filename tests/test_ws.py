@@ -367,6 +367,23 @@ def test_replay_mode(no_environment: pytest.MonkeyPatch, tmp_path: Path, ws_mock
     assert sent(server)["due_ms"].diff().iloc[1] == 10
 
 
+def test_a_warning_is_on_the_line_that_makes_the_mock(no_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "replay.jsonl"
+    file.write_text('{"ts": 10, "text": "a"}\n{"ts": 5, "text": "b"}\n')
+    no_environment.setenv("MOCKFORGE_WS_REPLAY_FILE", str(file))
+    no_environment.setenv("MOCKFORGE_WS_PROT", "1")
+    for make in (router, lambda: router_with_latency(LatencyInjector()), lambda: start_with_latency(0).close()):
+        with pytest.warns(UserWarning, match="is not read") as caught:
+            make()
+        assert [each.filename for each in caught] == [__file__] * 2
+
+
+def test_rules_of_a_router_are_templates_once_that_is_said() -> None:
+    app = router().when("^id$", "{{randInt 7 7}}")
+    answers = [each.simulate([(0, "id")]).select(direction="out", opcode="text") for each in (app, app.templates())]
+    assert [each.df["text"].tolist() for each in answers] == [["{{randInt 7 7}}"], ["7"]]
+
+
 def test_replay_mode_without_expansion(no_environment: pytest.MonkeyPatch, tmp_path: Path, ws_mock: WsMock) -> None:
     file = tmp_path / "replay.jsonl"
     file.write_text(REPLAY)
