@@ -254,9 +254,10 @@ class ReplayAugmentationConfig:
             OptionError: It does not.
         """
         name = "ReplayAugmentationConfig"
-        strategy = _SPELLINGS.get(self.strategy, self.strategy)
+        given: object = self.strategy
+        strategy = _SPELLINGS.get(given, given) if isinstance(given, str) else None
         if strategy not in STRATEGIES:
-            raise OptionError(f"{name}(strategy=)", self.strategy, valid=STRATEGIES)
+            raise OptionError(f"{name}(strategy=)", given, valid=STRATEGIES)
         for option in ("duration_secs", "event_rate"):
             value = getattr(self, option)
             if value is not None and not in_range(value):
@@ -277,7 +278,12 @@ class ReplayAugmentationConfig:
             OptionError: One is none, or can never do what it says.
         """
         where = "ReplayAugmentationConfig(conditions=)"
-        parsed = tuple(_condition(each, where).parsed() for each in self.conditions)
+        given: object = self.conditions
+        if not isinstance(given, Sequence) or isinstance(given, (str, bytes)):
+            raise OptionError(
+                where, given, "is no list of EventConditions", "[EventCondition(name, expression, action)]"
+            )
+        parsed = tuple(_condition(each, where).parsed() for each in given)
         for one in parsed:
             if one.kind == "generate_event" and strategy != "condition_based":
                 problem = f"generates an event, and under {strategy} each has its time"
@@ -297,7 +303,15 @@ class ReplayAugmentationConfig:
         return {"type": "object", "properties": properties, "required": [*given], "additionalProperties": False}
 
     def resolved_model(self) -> Any:
-        """Return the model as `Mock.narrate` takes it."""
+        """Return the model as `Mock.narrate` takes it.
+
+        Raises:
+            OptionError: The provider is none.
+        """
+        provider: object = self.provider
+        if provider is not None and not isinstance(provider, str):
+            valid = f"valid: 'local', {', '.join(map(repr, DEFAULT_MODELS))}"
+            raise OptionError("ReplayAugmentationConfig(provider=)", provider, "is no text", valid)
         if self.model is not None and not isinstance(self.model, str):
             return self.model
         if self.provider is None:

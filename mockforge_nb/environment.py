@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from .errors import OptionError, ScriptError, ScriptFileNotFoundError, closest
-
-if TYPE_CHECKING:
-    from .mock import Mock
+from .errors import OptionError, closest
+from .warned import warn
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 3001
@@ -77,7 +74,7 @@ def port(environ: Mapping[str, str] | None = None) -> int:
     if value is None:
         return DEFAULT_PORT
     digits = value.strip()
-    if not digits.isdecimal():
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 5:  # int() reads each script's, up to a length
         raise not_a_port(PORT, value)
     return checked_port(int(digits), PORT)
 
@@ -121,53 +118,9 @@ def upstream(environ: Mapping[str, str] | None = None) -> str | None:
     return of_process(environ).get(UPSTREAM) or None
 
 
-def described(mock: Mock, environ: Mapping[str, str], *, relays: bool) -> Mock:
-    """Return a mock with what the variables say it does.
-
-    Args:
-        mock: The mock, without a behaviour.
-        environ: The variables.
-        relays: Whether the upstream's URL is one of these.
-
-    Raises:
-        OptionError: A variable cannot be used, or two say what the mock does.
-        ScriptError: The replay file cannot be played; a missing one is a FileNotFoundError, too.
-
-    Warns:
-        UserWarning: A variable is called much like one of these.
-    """
-    _warn_of_mistyped(environ)
-    expand, file, url = expands(environ), replay_file(environ), upstream(environ) if relays else None
-    if file is not None and url is not None:
-        problem = f"and {REPLAY_FILE}={file!r} say two things of what the mock does"
-        raise OptionError(UPSTREAM, url, problem, "unset one of them")
-    mock = mock.templates(expand)
-    if file is not None:
-        return _replaying(mock, file, expand)
-    if url is not None:
-        try:
-            return mock.proxy(url)
-        except OptionError as error:
-            raise OptionError(UPSTREAM, url, error.problem, error.valid) from None
-    return mock
-
-
-def _replaying(mock: Mock, file: str, expand: bool) -> Mock:
-    try:
-        return mock.replay(file)
-    except ScriptFileNotFoundError as error:
-        way = f"{REPLAY_FILE} names it: give it an absolute path, or unset it"
-        raise ScriptFileNotFoundError(file, f"{error.problems[0].text}; {way}") from None
-    except ScriptError as error:
-        error.add_note(f"the file is named by {REPLAY_FILE}")
-        if not expand and any("template" in each.text for each in error.problems):
-            error.add_note('templates are checked though they are not expanded; "template": false in a line says none')
-        raise
-
-
-def _warn_of_mistyped(environ: Mapping[str, str]) -> None:
+def warn_of_mistyped(environ: Mapping[str, str]) -> None:
     """Warn of a variable that is nearly one of those that are read: it would change nothing, and say nothing."""
-    for name in sorted(environ):
+    for name in sorted(name for name in environ if isinstance(name, str)):
         if not name.startswith("MOCKFORGE_") or name in KNOWN or name in _OTHERS:
             continue
         if name.startswith(_OURS):
@@ -177,4 +130,4 @@ def _warn_of_mistyped(environ: Mapping[str, str]) -> None:
         else:
             meant = closest(name, (EXPAND, REPLAY_FILE), cutoff=0.8)
         if meant is not None:
-            warnings.warn(f"the environment variable {name} is not read; did you mean {meant}?", stacklevel=4)
+            warn(f"the environment variable {name} is not read; did you mean {meant}?")

@@ -93,6 +93,17 @@ def raise_first(failed: Sequence[AuthorError]) -> None:
     raise error
 
 
+def _shown(value: object) -> str:
+    # A function's repr has its address, which differs from run to run.
+    name = getattr(value, "__qualname__", None)
+    if callable(value) and isinstance(name, str):
+        return name
+    try:
+        return repr(value)
+    except RecursionError:  # lists in lists without end
+        return f"a {type(value).__name__}, deep in itself,"
+
+
 class OptionError(MockForgeError, ValueError):
     """A wrong argument, raised at the call that has it.
 
@@ -112,9 +123,7 @@ class OptionError(MockForgeError, ValueError):
 
     def __init__(self, where: str, value: object, problem: str = "", valid: Sequence[str] | str = ()) -> None:
         self.where, self.value, self.problem, self.valid = where, value, problem, valid
-        # A function's repr has its address, which differs from run to run.
-        name = getattr(value, "__qualname__", None)
-        shown = name if callable(value) and isinstance(name, str) else repr(value)
+        shown = _shown(value)
         text = f"{where}: {shown if len(shown) < 200 else shown[:197] + '...'}"
         text += f" {problem}" if problem else " is not one of the valid values"
         if isinstance(valid, str):

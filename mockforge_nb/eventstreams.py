@@ -10,7 +10,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from .augmentation import ReplayAugmentationConfig, WebSocketAiConfig
+from .augmentation import ReplayAugmentationConfig, WebSocketAiConfig, in_range
 from .connections import Connection
 from .core.events import Pushed
 from .core.narrative import STARVED, Dated, MakeAuthor, Told
@@ -75,9 +75,13 @@ class AiEventGenerator:
         """Return the generator of a switch's events, at its rate; its `max_events` is for `stream_events`.
 
         Raises:
-            OptionError: It has none.
+            OptionError: It has none, or is no switch.
         """
-        return cls(config.merged(), **options)
+        given: object = config
+        if not isinstance(given, WebSocketAiConfig):
+            way = "AiEventGenerator(config) takes it" if isinstance(given, ReplayAugmentationConfig) else ""
+            raise OptionError("AiEventGenerator.of()", given, "is no WebSocketAiConfig", way)
+        return cls(given.merged(), **options)
 
     async def stream_events(self, connection: Connection, max_events: int | None = None) -> int:
         """Send events to a connection at the config's rate, until there are no more or it is closed.
@@ -101,6 +105,9 @@ class AiEventGenerator:
         self, connection: Connection, max_events: int | None, events_per_second: float
     ) -> int:
         """Send events at another rate; everything else is as of `stream_events`."""
+        if not in_range(events_per_second):
+            where = "stream_events_with_rate(events_per_second)"
+            raise OptionError(where, events_per_second, "is no number greater than 0")
         config = replace(self.config, event_rate=events_per_second)
         return await self._stream(connection, max_events, config, "stream_events_with_rate()")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import secrets
+import threading
 import warnings
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -113,6 +114,7 @@ class Server(NetworkWords[Live]):
         self._pid = os.getpid()
         self.origin = started
         self._stopped = False
+        self._over = threading.Event()  # set once it is stopped, or is to be
         self._failures = len(loop.failures)
         self.traffic = Traffic(log)
         self.connections = Connections(self)
@@ -525,8 +527,11 @@ class Server(NetworkWords[Live]):
                 return  # another thread was faster
             del registry.running[self.port]
             self._stopped = True
-        self._end(code)
-        self._flush()
+        try:
+            self._end(code)
+            self._flush()
+        finally:
+            self._over.set()
 
     def _flush(self) -> None:
         """Let recordings be whole, and export what is left of spans and metrics."""

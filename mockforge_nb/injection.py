@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .core.latency import latency
+from .augmentation import check_switch
+from .core.latency import LatencyProfile, latency
 from .core.message import to_json
 from .core.units import number
 from .errors import OptionError
@@ -53,33 +55,54 @@ class FaultConfig:
         if isinstance(codes, (str, bytes)) or not isinstance(codes, Sequence):
             raise OptionError(where, codes, "is no list of HTTP statuses")
         for code in codes:
-            if isinstance(code, bool) or not isinstance(code, int) or not 400 <= code <= 599:
+            if isinstance(code, bool) or not hasattr(code, "__index__") or not 400 <= code.__index__() <= 599:
                 raise OptionError(where, code, "is no HTTP status of a failure, from 400 to 599")
-        if not isinstance(self.error_responses, Mapping):
-            raise OptionError("FaultConfig(error_responses=)", self.error_responses, "is no dict of JSON values")
-        for name in self.error_responses:
-            self._body(name)
+        given: object = self.error_responses
+        if not isinstance(given, Mapping):
+            raise OptionError("FaultConfig(error_responses=)", given, "is no dict of JSON values")
+        # Who holds the list and the dict may change them.
+        object.__setattr__(self, "status_codes", tuple(code.__index__() for code in codes))
+        object.__setattr__(self, "error_responses", {name: _json(name, value) for name, value in given.items()})
 
-    def _body(self, name: str) -> str:
-        try:
-            return to_json(self.error_responses[name])
-        except (TypeError, ValueError) as error:
-            where = f"FaultConfig(error_responses=): {name!r}"
-            raise OptionError(where, self.error_responses[name], f"has no JSON form: {error}") from None
+    def with_status_code(self, status_code: int) -> FaultConfig:
+        """Return the same with one status more.
+
+        Example:
+            >>> FaultConfig(1.0, [503]).with_status_code(429).status_codes
+            (503, 429)
+        """
+        return replace(self, status_codes=(*self.status_codes, status_code))
+
+    def with_error_response(self, name: str, response: Any) -> FaultConfig:
+        """Return the same with one JSON value more, by its name.
+
+        Example:
+            >>> FaultConfig(1.0).with_error_response("busy", {"error": "busy"}).error_responses
+            {'busy': {'error': 'busy'}}
+        """
+        return replace(self, error_responses={**self.error_responses, name: response})
 
     def applied(self, mock: Mock) -> Mock:
         """Return a mock whose handshakes fail like this."""
         if not self.failure_rate:
             return mock
-        json = {"Content-Type": "application/json"}
-        bodies = [(self._body(name), json) for name in self.error_responses] or [("", {})]
+        headers = {"Content-Type": "application/json"}
+        bodies = [(to_json(value), headers) for value in self.error_responses.values()] or [("", {})]
         ways = [(status, *body) for status in self.status_codes or (DEFAULT_STATUS,) for body in bodies]
         left = len(ways) / self.failure_rate
-        for status, text, headers in ways:
+        for status, text, more in ways:
             # Tried one after the other, each must take its share of the handshakes that those before it left.
-            mock = mock.reject(status, text, headers, probability=min(1.0, 1 / left))
+            mock = mock.reject(status, text, more, probability=min(1.0, 1 / left))
             left -= 1
         return mock
+
+
+def _json(name: object, value: object) -> Any:
+    """Return a JSON value that nobody else holds."""
+    try:
+        return json.loads(to_json(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise OptionError(f"FaultConfig(error_responses=): {name!r}", value, f"has no JSON form: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +111,9 @@ class LatencyInjector:
 
     Attributes:
         latency_profile: How long each message to the client is on its way: a `LatencyProfile`, or whatever
-            `Mock.latency` takes.
+            `Mock.latency` takes; 50 ± 20 ms unless given, as in the original.
         fault_config: Which handshakes fail; unless given, none.
-        enabled: Whether any of this happens.
+        enabled: Whether any of this happens, in mocks that are made from now on; the one thing that can be changed.
 
     Raises:
         OptionError: A value that is none of these.
@@ -100,7 +123,7 @@ class LatencyInjector:
         Mock().latency(300-800 ms).reject(503, probability=0.1)
     """
 
-    latency_profile: object
+    latency_profile: object = LatencyProfile(50, 20)
     fault_config: FaultConfig | None = None
     enabled: bool = field(default=True, kw_only=True)
 
@@ -109,8 +132,31 @@ class LatencyInjector:
         faults: object = self.fault_config
         if faults is not None and not isinstance(faults, FaultConfig):
             raise OptionError("LatencyInjector(fault_config=)", faults, "is no FaultConfig", "FaultConfig(0.1)")
-        if not isinstance(self.enabled, bool):
-            raise OptionError("LatencyInjector(enabled=)", self.enabled, "is neither True nor False")
+        check_switch(self.enabled, "LatencyInjector(enabled=)")
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Switch it on or off for the mocks that are made of it from now on; those that are there stay as they are.
+
+        Raises:
+            OptionError: It is neither True nor False.
+
+        Example:
+            >>> injector = LatencyInjector(LatencyProfile.slow())
+            >>> injector.set_enabled(False)
+            >>> injector.is_enabled(), injector.applied(Mock())
+            (False, Mock())
+        """
+        check_switch(enabled, "set_enabled()")
+        object.__setattr__(self, "enabled", enabled)
+
+    def is_enabled(self) -> bool:
+        """Return whether it is switched on.
+
+        Example:
+            >>> LatencyInjector().is_enabled()
+            True
+        """
+        return self.enabled
 
     def applied(self, mock: Mock) -> Mock:
         """Return a mock under this latency and these failures."""

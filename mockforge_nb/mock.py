@@ -12,6 +12,7 @@ from .behaviours import BehaviourWords
 from .core.plan import Plan
 from .core.routes import PathPattern
 from .core.units import EPOCH
+from .described import described
 from .environment import DEFAULT_PATH
 from .errors import OptionError
 from .network import NetworkWords, same_place
@@ -44,6 +45,7 @@ class Mock(BehaviourWords["Mock"], SettingWords["Mock"], NetworkWords["Mock"]):
     _rules: tuple[Word, ...] = ()
     _otherwise: Word | None = None
     _routes: tuple[tuple[str, Mock], ...] = ()
+    _below: bool = False
     _network: tuple[Word, ...] = ()
     _seed: int | None = None
     _clock_ns: int | None = None
@@ -63,10 +65,11 @@ class Mock(BehaviourWords["Mock"], SettingWords["Mock"], NetworkWords["Mock"]):
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Mock:
         """Return what MockForge's environment variables describe; with none of them it echoes.
 
-        ``MOCKFORGE_WS_REPLAY_FILE`` is a file that is replayed, ``MOCKFORGE_WS_PROXY_UPSTREAM_URL`` a server that is
-        relayed to. ``MOCKFORGE_RESPONSE_TEMPLATE_EXPAND`` expands templates if it is ``1`` or ``true``; unlike those
-        of ``Mock()`` they are sent as they stand otherwise. ``MOCKFORGE_WS_HOST`` and ``MOCKFORGE_WS_PORT`` are what
-        `serve` takes where it is told nothing else. An empty variable is one that is not set, but for the port.
+        ``MOCKFORGE_WS_REPLAY_FILE`` is a file that is replayed, as JSON Lines where its suffix says nothing else, and
+        ``MOCKFORGE_WS_PROXY_UPSTREAM_URL`` a server that is relayed to. ``MOCKFORGE_RESPONSE_TEMPLATE_EXPAND`` expands
+        templates if it is ``1`` or ``true``; unlike those of ``Mock()`` they are sent as they stand otherwise.
+        ``MOCKFORGE_WS_HOST`` and ``MOCKFORGE_WS_PORT`` are what `serve` takes where it is told nothing else. An empty
+        variable is one that is not set, but for the port.
 
         Args:
             environ: The variables, in place of the process's own; `serve` reads its host and port here, too.
@@ -85,7 +88,7 @@ class Mock(BehaviourWords["Mock"], SettingWords["Mock"], NetworkWords["Mock"]):
         given = environment.of_process(environ)
         environment.port(given)  # a wrong one is told here, on the line that reads it
         where = None if environ is None else environment.kept(given)
-        return environment.described(cls(_environ=where), given, relays=True)
+        return described(cls(_environ=where), given, relays=True)
 
     # What it does, and answers
 
@@ -194,6 +197,21 @@ class Mock(BehaviourWords["Mock"], SettingWords["Mock"], NetworkWords["Mock"]):
                 "route()", mock, f"is a {type(mock).__name__}, not a Mock", "route('/path', Mock().echo())"
             )
         return replace(self, _routes=(*self._routes, (path, mock)))
+
+    def below(self) -> Mock:
+        """Serve the mock at the paths below its own, too: at ``/ws/prices`` as at ``/ws``.
+
+        Whatever is said of the mock holds there. What is left of the path is the parameter ``{{path.path}}``; a path of
+        `route` comes first.
+
+        Example:
+            >>> mock = Mock().echo().below()
+            >>> with mock.serve(port=0) as server, server.client("/ws/prices/AAPL") as client:
+            ...     client.send("hi")
+            ...     client.recv()
+            'hi'
+        """
+        return replace(self, _below=True)
 
     # How it is served
 
@@ -372,6 +390,7 @@ class Mock(BehaviourWords["Mock"], SettingWords["Mock"], NetworkWords["Mock"]):
             words.append(f"{self._behaviour.call}({made.describe()})" if replayed else repr(self._behaviour))
         words += [repr(word) for word in (*self._rules, *([self._otherwise] if self._otherwise is not None else []))]
         words += [f"route({path!r}, {mock!r})" for path, mock in self._routes]
+        words += ["below()"] if self._below else []
         words += map(repr, self._network)
         if self._seed is not None:
             words.append(f"seed({self._seed})")

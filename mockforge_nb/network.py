@@ -142,8 +142,9 @@ class NetworkWords(Generic[R]):
 
         Args:
             status: The HTTP status, from 200 to 599.
-            body: The body, a text.
-            headers: Names and values, such as ``{"Retry-After": "2"}``.
+            body: The body, a text; statuses 204, 205 and 304 have none.
+            headers: Names and values, such as ``{"Retry-After": "2"}``; they take the place of those that are there
+                without them (``Content-Type: text/plain``).
             probability: How likely each handshake is refused.
             after: How many handshakes are answered before.
             times: How many are refused.

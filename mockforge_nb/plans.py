@@ -37,7 +37,10 @@ def plans(mock: Mock, root: PathPattern) -> list[tuple[PathPattern, Plan]]:
 def _plans(mock: Mock, root: PathPattern, prefix: str) -> Iterator[tuple[PathPattern, Plan]]:
     says = mock._behaviour or mock._rules or mock._otherwise
     if says or not mock._routes:
-        yield root, _plan(mock, root)
+        plan = _plan(mock, root)
+        yield root, plan
+        if mock._below:
+            yield PathPattern.parse(root.text.rstrip("/") + "/{path:path}", "below()"), plan
     for path, routed in mock._routes:
         for word in (routed._trace, routed._metrics, routed._tls):
             if word is not None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from .augmentation import check_switch
 from .core.match import pattern
 from .core.plan import Relay, Upstream
 from .core.recorded import shown_url
@@ -29,18 +30,21 @@ DIRECTIONS = ("in", "out")
 VALID = f"{VALID_URL}, or a function of the request that returns such a URL or None"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class WsProxyConfig:
     """MockForge's description of a proxy, for `Mock.proxy`.
 
     Attributes:
-        upstream_url: Where connections go that no rule takes.
+        upstream_url: Where connections go that no rule takes. Its repr and errors have no user, password or query.
         should_proxy: Whether anything is relayed.
         enabled: Another name of the same.
         rules: Pairs of a path pattern (``/prices/{symbol}``, ``/ws/users/*``) and an upstream's URL, which may name
             its parameters; the first that matches is taken.
         message_transform: What is made of each message, as in `Mock.proxy`.
         passthrough_by_default: Whether connections that no rule takes are relayed to `upstream_url`.
+
+    Raises:
+        OptionError: A value that is none of these; what is wrong with a URL or a rule is said when it is used.
 
     Example:
         >>> real = Mock().echo().serve(port=0)
@@ -53,11 +57,32 @@ class WsProxyConfig:
     """
 
     upstream_url: str = ""
+    _: KW_ONLY
     should_proxy: bool = True
     enabled: bool | None = None
     rules: tuple[tuple[str, str], ...] | list[tuple[str, str]] = ()
     message_transform: Any = None
     passthrough_by_default: bool = True
+
+    def __post_init__(self) -> None:
+        url: object = self.upstream_url
+        if not isinstance(url, str):
+            raise OptionError("WsProxyConfig(upstream_url=)", url, "is no URL", f"{VALID_URL}; leave it out for none")
+        check_switch(self.should_proxy, "WsProxyConfig(should_proxy=)")
+        if self.enabled is not None:
+            check_switch(self.enabled, "WsProxyConfig(enabled=)")
+        check_switch(self.passthrough_by_default, "WsProxyConfig(passthrough_by_default=)")
+        rules: object = self.rules
+        if not isinstance(rules, (tuple, list)):
+            problem = "is no list of pairs of a path pattern and an upstream's URL"
+            raise OptionError("WsProxyConfig(rules=)", rules, problem)
+        object.__setattr__(self, "rules", tuple(rules))  # who holds the list may change it
+
+    def __repr__(self) -> str:
+        said = {each.name: getattr(self, each.name) for each in fields(self)}
+        said["upstream_url"] = shown_url(self.upstream_url)
+        said["rules"] = tuple(map(_shown_rule, self.rules))
+        return f"WsProxyConfig({', '.join(f'{name}={value!r}' for name, value in said.items())})"
 
     @property
     def relays(self) -> bool:
@@ -73,6 +98,11 @@ class WsProxyConfig:
         if self.relays:
             rules = [self._rule(one) for one in self.rules]
             default = url_of(self.upstream_url) if self.upstream_url and self.passthrough_by_default else None
+            if not rules and default is None and self.upstream_url:
+                problem = "relays nothing, as there are no rules"
+                raise OptionError(
+                    "WsProxyConfig(passthrough_by_default=)", False, problem, "give rules=, or leave it out"
+                )
             if not rules and default is None:
                 raise OptionError("WsProxyConfig(upstream_url=)", self.upstream_url, "is no upstream", VALID)
         else:
@@ -90,7 +120,7 @@ class WsProxyConfig:
     def _rule(self, given: object) -> tuple[PathPattern, str]:
         where = "WsProxyConfig(rules=)"
         if not isinstance(given, (tuple, list)) or len(given) != 2:
-            raise OptionError(where, given, "is no pair of a path pattern and an upstream's URL")
+            raise OptionError(where, _shown_rule(given), "is no pair of a path pattern and an upstream's URL")
         text = given[0]
         if isinstance(text, str):  # a segment * is any one, as in the original
             text = "/".join(f"{{_{n}}}" if part == "*" else part for n, part in enumerate(text.split("/")))
@@ -98,8 +128,15 @@ class WsProxyConfig:
         url = url_of(given[1], where)
         for name in _PARAMETER.findall(url):
             if name not in path.names:
-                raise OptionError(where, given, f"names {{{name}}}, which is no parameter of its path")
+                raise OptionError(where, _shown_rule(given), f"names {{{name}}}, which is no parameter of its path")
         return path, url
+
+
+def _shown_rule(given: object) -> object:
+    """Return a rule as it may be shown."""
+    if not isinstance(given, (tuple, list)):
+        return given
+    return tuple(shown_url(each) if isinstance(each, str) else each for each in given)
 
 
 def relay(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from .core.program import Program
 from .core.units import human, number, seconds
 from .errors import OptionError
 from .script import Script
+from .warned import warn
 
 THEN = ("hold", "close")
 DAY_MS = 86_400_000
@@ -100,17 +100,13 @@ def _warn(program: Program, factor: float) -> None:
     if back is not None:
         step = program.steps[back]
         place = f"{program.name}:{step.line}" if step.line else f"step {back}"
-        warnings.warn(
-            f"{place}: ts={step.ts:g} is before the step before it, so it is sent at once; "
-            'if ts is the pause before each step, say timing="delay"',
-            stacklevel=4,
+        warn(
+            f"{place}: ts={step.ts:g} is before the step before it, so it is sent at once; if ts is the pause "
+            'before each step, say timing="delay", or in a file {"mockforge": 1, "timing": "delay"} first'
         )
     lasts = program.duration / factor
     if lasts > DAY_MS:
-        warnings.warn(
-            f"this replay lasts {human(lasts / 1000)}; duration='60s' fits it to a minute, speed= divides it",
-            stacklevel=4,
-        )
+        warn(f"this replay lasts {human(lasts / 1000)}; duration='60s' fits it to a minute, speed= divides it")
 
 
 def _speed(speed: object, duration: object, last_ms: float) -> float:

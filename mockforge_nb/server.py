@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Mapping
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from concurrent.futures import CancelledError, Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -127,6 +130,26 @@ class MockServer(Server):
         """
         return await open_async(self.url if path is None else self.url_for(path), **self._trusting(options))
 
+    def serve_forever(self) -> None:
+        """Wait until the server is stopped, from another thread or by Ctrl-C, which stops it and raises nothing.
+
+        A server goes on in the background, so a script without a wait ends at once, and the server with it.
+
+        Example:
+            >>> import threading
+            >>> server = Mock().echo().serve(port=0)
+            >>> threading.Timer(0.01, server.stop).start()
+            >>> server.serve_forever()
+            >>> server.running
+            False
+        """
+        if self._loop.on_loop():
+            raise ProtocolError("a wait on the server's own event loop would never end")
+        try:
+            self._over.wait()
+        except KeyboardInterrupt:
+            self.stop()
+
     def stop(self) -> None:
         """Free the port and close all connections with 1001; half a second at most; stopping twice is fine.
 
@@ -217,6 +240,28 @@ class AsyncMockServer(Server):
     aclient = client
     """The same as `client`, under its name on MockServer."""
 
+    async def serve_forever(self) -> None:
+        """Wait until the server is stopped, by `stop` or by Ctrl-C, which stops it and raises nothing.
+
+        Who cancels the wait stops the server, too.
+
+        Example:
+            >>> import asyncio
+            >>> async def main():
+            ...     server = await Mock().echo().serve_async(port=0)
+            ...     asyncio.get_running_loop().call_later(0.01, server.halt)
+            ...     await server.serve_forever()
+            ...     return server.running
+            >>> asyncio.run(main())
+            False
+        """
+        with _on_interrupt(self._over.set):
+            try:
+                await asyncio.to_thread(self._over.wait)
+            finally:
+                self._over.set()  # a thread that waits would keep the event loop from its end
+                await self.stop()
+
     async def stop(self) -> None:
         """Free the port and close all connections with 1001; half a second at most; stopping twice is fine."""
         await asyncio.to_thread(self.halt)
@@ -231,26 +276,45 @@ class AsyncMockServer(Server):
         self._leave(error)
 
 
-class Starting:
-    """A server to be: ``await`` it, or enter it with ``async with``."""
+@contextmanager
+def _on_interrupt(function: Callable[[], None]) -> Iterator[None]:
+    """Call a function on Ctrl-C in place of what would be done; other threads than the main one do not hear it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: function())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+
+
+class Starting(Coroutine[Any, Any, AsyncMockServer]):
+    """A server to be: ``await`` it, or enter it with ``async with``; it is a coroutine to whoever takes one."""
 
     def __init__(self, mock: Mock, where: Mapping[str, Any]) -> None:
-        self._start = lambda origin: start(AsyncMockServer, mock, origin, **where)
-        self._origin = origin()
+        # A real one in it, which warns if nobody awaits it and cannot be awaited twice.
+        self._starting = _started(partial(start, AsyncMockServer, mock, origin(), **where))
+        self._starting.__qualname__ = "serve_async()"  # type: ignore[attr-defined]  # what the warning calls it
         self._server: AsyncMockServer | None = None
 
     def __await__(self) -> Generator[Any, None, AsyncMockServer]:
-        return self._begin().__await__()
+        return self._starting.__await__()
 
-    async def _begin(self) -> AsyncMockServer:
-        starting = asyncio.ensure_future(asyncio.to_thread(self._start, self._origin))
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            # A thread cannot be cancelled; what it still starts nobody would hold.
-            with suppress(Exception):
-                await (await starting).stop()
-            raise
+    def send(self, value: Any) -> Any:
+        """Go on, as who runs coroutines says."""
+        return self._starting.send(value)
+
+    def throw(self, kind: Any, error: Any = None, trace: TracebackType | None = None) -> Any:
+        """Raise an error where it waits."""
+        return self._starting.throw(kind if error is None else error)
+
+    def close(self) -> None:
+        """Give it up."""
+        self._starting.close()
+
+    def __repr__(self) -> str:
+        return "<a server that is not started: await it, or enter it with `async with`>"
 
     async def __aenter__(self) -> AsyncMockServer:
         self._server = await self
@@ -261,6 +325,17 @@ class Starting:
     ) -> None:
         assert self._server is not None
         await self._server.__aexit__(kind, error, trace)
+
+
+async def _started(begin: Callable[[], AsyncMockServer]) -> AsyncMockServer:
+    starting = asyncio.ensure_future(asyncio.to_thread(begin))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # A thread cannot be cancelled; what it still starts nobody would hold.
+        with suppress(Exception):
+            await (await starting).stop()
+        raise
 
 
 def serve(mock: Mock, **where: Any) -> MockServer:

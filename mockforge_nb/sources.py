@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
@@ -14,6 +13,7 @@ from .core.origin import Origin
 from .core.program import Program
 from .core.recorded import is_head, recorded_of, shown_url, ws_url
 from .errors import OptionError, ScriptError, ScriptFileNotFoundError
+from .warned import warn
 
 if TYPE_CHECKING:
     from .formats.lines import Read
@@ -74,18 +74,18 @@ def from_file(
     if not isinstance(strict, bool):
         raise OptionError("load(strict=)", strict, "is neither True nor False")
     where = Path(path)
-    table = where.is_dir() or where.suffix.lower() in TABLES
+    table = os.path.isdir(where) or where.suffix.lower() in TABLES
     if not table:
         check_suffix(where, (*lines.READ, *TABLES), "read")
         only_for_tables(options, "a file")
-    if not where.exists():
+    if not os.path.exists(where):  # Path.exists() raises for a name that is too long to be one
         raise ScriptFileNotFoundError(str(path), f"there is no such file in {Path.cwd()}")
     options = {name: value for name, value in options.items() if value is not None}
     if not table or (options.get("rows") is not True and lines.holds_lines(where)):
         asked = {name: value for name, value in options.items() if name != "rows"}
         if where.suffix.lower() not in (".csv", ".tsv") or not asked:
             only_for_tables(asked, "a recording")
-            return _from_lines(lines.read(where, strict=strict), str(path), timing, connection, url, stacklevel=5)
+            return _from_lines(lines.read(where, strict=strict), str(path), timing, connection, url)
     beside = where.with_name(where.name + ".jsonl")
     if where.suffix.lower() == ".parquet" and beside.exists():
         if not strict:
@@ -100,16 +100,15 @@ def from_file(
     return _from_table(ArrowTable.file(path), options).timed(timing)
 
 
-def _from_lines(read: Read, name: str, timing: object, connection: object, url: object, *, stacklevel: int) -> Made:
+def _from_lines(read: Read, name: str, timing: object, connection: object, url: object) -> Made:
     """Make a script of what a file holds; arguments, errors and warnings are those of `Script.load`."""
     entries = read.entries
     if url is not None:
         entries = [*entries]
         connection = _at_url(entries, name, url, connection)
     if read.cut:
-        warnings.warn(f"{name} was cut off {read.cut}; what stands before it was read", stacklevel=stacklevel)
-    return _made(lambda number: assemble(entries, name, read.problems, connection=number), name, timing, connection,
-                 stacklevel=stacklevel + 1)  # fmt: skip
+        warn(f"{name} was cut off {read.cut}; what stands before it was read")
+    return _made(lambda number: assemble(entries, name, read.problems, connection=number), name, timing, connection)
 
 
 def _at_url(entries: Sequence[tuple[int, Any]], name: str, url: object, connection: object) -> int:
@@ -130,26 +129,23 @@ def _at_url(entries: Sequence[tuple[int, Any]], name: str, url: object, connecti
     return found[0]
 
 
-def from_text(text: str, name: str, timing: object, connection: object = None, *, stacklevel: int = 3) -> Made:
+def from_text(text: str, name: str, timing: object, connection: object = None) -> Made:
     """Read a replay file's text; arguments, errors and warnings are those of `Script.parse`, which calls this."""
-    return _made(lambda number: parse(text, name, connection=number), name, timing, connection,
-                 stacklevel=stacklevel + 1)  # fmt: skip
+    return _made(lambda number: parse(text, name, connection=number), name, timing, connection)
 
 
-def _made(
-    read: Callable[[int | None], Parsed], name: str, timing: object, connection: object, *, stacklevel: int
-) -> Made:
+def _made(read: Callable[[int | None], Parsed], name: str, timing: object, connection: object) -> Made:
     if connection is not None and (isinstance(connection, bool) or not isinstance(connection, int) or connection < 1):
         raise OptionError("load(connection=)", connection, "is no number from 1 on")
     lines = read(connection)
     if connection is None and len(lines.connections) > 1:
         shown = f"{name} has {len(lines.connections)} connections; this is connection {lines.connections[0]}"
         way = "connection=" if not lines.recorded.url else "connection= or url="
-        warnings.warn(f"{shown}: choose with Script.load(…, {way})", stacklevel=stacklevel)
+        warn(f"{shown}: choose with Script.load(…, {way})")
     missed = [f"{name}:{lines.steps[index].line}" for index in unreachable(lines.steps)]
     if missed:
         shown = ", ".join(missed[:10]) + (f" and {len(missed) - 10} more" if len(missed) > 10 else "")
-        warnings.warn(f"no way through the script leads to {shown}", stacklevel=stacklevel)
+        warn(f"no way through the script leads to {shown}")
     delays, origin = lines.header.get("timing") == "delay", Origin.of_header(lines.header)
     return Made(name, lines, delays=delays, written=origin).timed(timing)
 
@@ -168,11 +164,11 @@ def connections_of(path: str | os.PathLike[str]) -> list[Parsed]:
 
     where = Path(path)
     check_suffix(where, (*lines.READ, *TABLES), "read")
-    if not where.exists():
+    if not os.path.exists(where):
         raise ScriptFileNotFoundError(str(path), f"there is no such file in {Path.cwd()}")
     read = lines.salvaged(where)
     if read.cut:
-        warnings.warn(f"{path} was cut off {read.cut}; what stands before it is played", stacklevel=2)
+        warn(f"{path} was cut off {read.cut}; what stands before it is played")
     return each_connection(read.entries, str(path), read.problems)
 
 

@@ -19,14 +19,14 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from opentelemetry import trace
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import Span, Status, StatusCode
 
 from .errors import OptionError
 from .telemetry import names
 from .telemetry.spans import connection_span
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span, TracerProvider
+    from opentelemetry.trace import TracerProvider
 
 __all__ = [
     "create_ws_connection_span",
@@ -56,36 +56,53 @@ def create_ws_connection_span(
 ) -> Span:
     """Begin the span of a WebSocket connection.
 
-    It is under the client's span if the handshake names one (W3C Trace Context §3), and has the attributes of the
-    spans that `Mock.trace` makes. Who made it ends it: ``with use_span(span, end_on_exit=True)``.
+    It is under the client's span if the handshake names one (W3C Trace Context §3). Of the attributes of the spans
+    that `Mock.trace` makes it has those that a request knows, so no addresses and ports. A mock's connection has a
+    route (``/prices/{symbol}``), by which its span is called; another request has none. Who made the span ends it:
+    ``with use_span(span, end_on_exit=True)``.
 
     Args:
-        request: The handshake's request: the connection in a handler of a mock, a request of `websockets`, or an ASGI
-            scope.
+        request: The handshake's request: the connection in a handler of a mock, a request of `websockets`, of aiohttp
+            or of Starlette, or an ASGI scope.
         tracer_provider: OpenTelemetry's; the global one unless given.
 
     Raises:
-        OptionError: It has no path or no headers.
+        OptionError: It has no path, or no headers.
     """
-    if isinstance(request, Mapping):
-        path, headers = request.get("path"), request.get("headers")
-    else:
-        path, headers = getattr(request, "path", None), getattr(request, "headers", None)
+    from .connections import Connection
+
+    where = "create_ws_connection_span(request)"
+    path, headers = _of(request, "path"), _of(request, "headers")
     if not isinstance(path, str) or headers is None:
         valid = "valid: what has both, such as a handler's connection, a websockets Request or an ASGI scope"
-        raise OptionError("create_ws_connection_span(request)", request, "has no path or no headers", valid)
+        raise OptionError(where, request, "has no path or no headers", valid)
+    try:
+        pairs = [(_text(name), _text(value)) for name, value in _pairs(headers)]
+    except (TypeError, ValueError):
+        valid = "valid: a mapping of names to values, or pairs of them"
+        raise OptionError(f"{where}.headers", headers, "are no headers", valid) from None
+    route = request._record.route if isinstance(request, Connection) else None
     tracer = trace.get_tracer(names.SCOPE, tracer_provider=tracer_provider)
-    return connection_span(tracer, path.partition("?")[0], _pairs(headers), path.partition("?")[0], {})[0]
+    return connection_span(tracer, path.partition("?")[0], pairs, route, {})[0]
 
 
-def _pairs(headers: Any) -> Iterable[tuple[str, str]]:
-    """Return headers as pairs of texts, whoever holds them."""
+def _of(request: object, name: str) -> Any:
+    """Return what a request calls so: a request of aiohttp or Starlette is a mapping, too, but not of what it has."""
+    found = getattr(request, name, None)
+    return request.get(name) if found is None and isinstance(request, Mapping) else found
+
+
+def _pairs(headers: Any) -> Iterable[Any]:
+    """Return headers as pairs, whoever holds them."""
     items = headers.raw_items() if hasattr(headers, "raw_items") else headers
-    for name, value in items.items() if isinstance(items, Mapping) else items:
-        yield _text(name), _text(value)
+    if isinstance(items, (str, bytes)):
+        raise TypeError("a text is no pairs")
+    return items.items() if isinstance(items, Mapping) else items
 
 
-def _text(value: str | bytes) -> str:
+def _text(value: object) -> str:
+    if not isinstance(value, (str, bytes)):
+        raise TypeError("neither text nor bytes")
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
@@ -102,33 +119,39 @@ def create_ws_message_span(
     Raises:
         OptionError: A size below 0, or another direction.
     """
-    _check_size(message_size, "create_ws_message_span(message_size)")
+    size = _size(message_size, "create_ws_message_span(message_size)")
     if direction not in ("in", "out"):
         raise OptionError("create_ws_message_span(direction)", direction, valid=("in", "out"))
     tracer = trace.get_tracer(names.SCOPE, tracer_provider=tracer_provider)
-    attributes = {names.DIRECTION: direction, names.SIZE: message_size}
+    attributes = {names.DIRECTION: direction, names.SIZE: size}
     return tracer.start_span(names.MESSAGE_SPAN.format(direction), attributes=attributes)
 
 
 def record_ws_connection_success(span: Span) -> None:
-    """Take note that the connection is there: its handshake was answered with 101 (RFC 6455 §4.2.2)."""
+    """Take note that the connection is there: its handshake was answered with 101 (RFC 6455 §4.2.2).
+
+    The span's status stays unset, as that of `Mock.trace`: OpenTelemetry holds OK for final, and what goes wrong later
+    would be lost.
+
+    Raises:
+        OptionError: It is no span.
+    """
+    _check_span(span, "record_ws_connection_success(span)")
     span.set_attribute(names.STATUS, 101)
-    span.set_status(Status(StatusCode.OK))
 
 
 def record_ws_message_success(span: Span, message_size: int) -> None:
-    """Take note that a message was dealt with.
+    """Take note that a message was dealt with; the span's status stays unset, so that a later error counts.
 
     Args:
         span: The message's span.
         message_size: The size of what was made of it, in bytes.
 
     Raises:
-        OptionError: A size below 0.
+        OptionError: It is no span, or a size below 0.
     """
-    _check_size(message_size, "record_ws_message_success(message_size)")
-    span.set_attribute(names.SIZE, message_size)
-    span.set_status(Status(StatusCode.OK))
+    _check_span(span, "record_ws_message_success(span)")
+    span.set_attribute(names.SIZE, _size(message_size, "record_ws_message_success(message_size)"))
 
 
 def record_ws_error(span: Span, error: str | BaseException) -> None:
@@ -137,7 +160,11 @@ def record_ws_error(span: Span, error: str | BaseException) -> None:
     Args:
         span: The connection's or the message's span.
         error: The exception, or what happened in words.
+
+    Raises:
+        OptionError: It is no span.
     """
+    _check_span(span, "record_ws_error(span)")
     if isinstance(error, BaseException):
         span.record_exception(error)
         span.set_attribute(names.ERROR_TYPE, type(error).__name__)
@@ -147,6 +174,14 @@ def record_ws_error(span: Span, error: str | BaseException) -> None:
     span.set_status(Status(StatusCode.ERROR, str(error)))
 
 
-def _check_size(size: object, where: str) -> None:
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+def _check_span(span: object, where: str) -> None:
+    if not isinstance(span, Span):
+        valid = "valid: what create_ws_connection_span or create_ws_message_span returned"
+        raise OptionError(where, span, "is no span", valid)
+
+
+def _size(size: object, where: str) -> int:
+    """Return a number of bytes; one of NumPy's is one, but no attribute of a span."""
+    if isinstance(size, bool) or not hasattr(size, "__index__") or size.__index__() < 0:
         raise OptionError(where, size, "is no number of bytes", "valid: 0 or more")
+    return int(size.__index__())

@@ -10,7 +10,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from . import environment
 from .augmentation import (
@@ -28,14 +29,16 @@ from .augmentation import (
 )
 from .core.context import Context
 from .core.latency import LatencyProfile
+from .core.latency import latency as check_latency
 from .core.template import KNOWN, TextTemplate
 from .core.units import epoch_ns
+from .described import described
 from .environment import DEFAULT_PATH, DEFAULT_PORT
 from .errors import OptionError, TemplateError, joined, nearest
 from .eventstreams import AiEventGenerator
 from .injection import FaultConfig, LatencyInjector
 from .mock import Mock
-from .proxies import WsProxyConfig
+from .proxies import WsProxyConfig, url_of
 
 if TYPE_CHECKING:
     from .server import Starting
@@ -68,6 +71,22 @@ __all__ = [
 ]
 
 
+_TRACING: Final = (
+    "create_ws_connection_span",
+    "create_ws_message_span",
+    "record_ws_connection_success",
+    "record_ws_error",
+    "record_ws_message_success",
+)
+"""What is in the original's root and here in `mockforge_nb.tracing`, which imports OpenTelemetry."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _TRACING:
+        return getattr(import_module(".tracing", __package__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class WsProxyHandler:
     """A proxy, for `router_with_proxy`.
@@ -96,8 +115,11 @@ def router() -> Mock:
     """Return a mock that replays the file of ``MOCKFORGE_WS_REPLAY_FILE`` or, without one, echoes.
 
     An echo is the message as it came, text or binary. The original puts ``echo: `` before a text and answers no binary
-    message; ``Mock().echo(prefix="echo: ")`` is nearer to that. The variables are read now, where the original reads
-    them, and the file, anew for each connection: so a wrong one is an error here, not a line of a log.
+    message; ``Mock().echo(prefix="echo: ")`` is nearer to that. After the last line of the file the original ends the
+    connection, which stays open here; ``Mock().replay(file, then="close")`` ends it, too. The variables are read now,
+    where the original reads them, and the file, anew for each connection: so a wrong one is an error here, not a line
+    of a log. Unless ``MOCKFORGE_RESPONSE_TEMPLATE_EXPAND`` is on, no template is expanded, also none of a rule that is
+    said of the mock afterwards: ``router().templates().when("^id$", "{{uuid}}")``.
 
     Raises:
         OptionError: A variable cannot be used.
@@ -112,7 +134,7 @@ def router() -> Mock:
         ...     client.recv()
         'hi'
     """
-    return environment.described(Mock(), environment.of_process(None), relays=False)
+    return described(Mock(), environment.of_process(None), relays=False)
 
 
 def router_with_latency(latency_injector: LatencyInjector) -> Mock:
@@ -135,13 +157,16 @@ def router_with_latency(latency_injector: LatencyInjector) -> Mock:
 
 
 def router_with_proxy(proxy_handler: WsProxyHandler) -> Mock:
-    """Return a mock that relays ``/ws`` and the paths below it, as the config of the handler says.
+    """Return a mock that relays its path, ``/ws``, and the paths below it, as the config of the handler says.
 
     A connection that is not relayed is echoed; if ``should_proxy`` is False all are handled as by `router`. A config
     without an upstream takes that of ``MOCKFORGE_WS_PROXY_UPSTREAM_URL``.
 
     Raises:
-        OptionError: It is no WsProxyHandler, or its config cannot be used.
+        OptionError: It is no WsProxyHandler, or its config or the variable cannot be used.
+
+    Warns:
+        UserWarning: A variable is called much like one that is read.
 
     Example:
         >>> config = WsProxyConfig(upstream_url="wss://api.example.com/ws", should_proxy=True)
@@ -156,11 +181,22 @@ def router_with_proxy(proxy_handler: WsProxyHandler) -> Mock:
         mock = router()
     else:
         if not config.upstream_url:
-            config = replace(config, upstream_url=environment.upstream() or "")
+            config = replace(config, upstream_url=_upstream())
+        if not config.upstream_url and not config.rules:
+            valid = f"give upstream_url= or rules=, or set {environment.UPSTREAM}"
+            raise OptionError("router_with_proxy()", config, "is no upstream", valid)
         mock = Mock().proxy(config)
         if not (config.upstream_url and config.passthrough_by_default):
             mock = mock.otherwise("echo")
-    return mock.route(DEFAULT_PATH + "/{path:path}", mock)
+    return mock.below()
+
+
+def _upstream() -> str:
+    """Return the variable's URL; empty: there is none."""
+    environ = environment.of_process(None)
+    environment.warn_of_mistyped(environ)
+    url = environment.upstream(environ)
+    return "" if url is None else url_of(url, environment.UPSTREAM)
 
 
 def start_with_latency(port: int | None = None, latency: object = None, *, host: str | None = None) -> Starting:
@@ -175,6 +211,8 @@ def start_with_latency(port: int | None = None, latency: object = None, *, host:
         host: The address to listen on; ``MOCKFORGE_WS_HOST`` or ``127.0.0.1`` unless given. The original listens on
             ``0.0.0.0``, on which the whole network can reach it.
 
+    A script waits then: ``await server.serve_forever()``.
+
     Raises:
         OptionError: A wrong argument; and the errors of `router`.
         BindError: The port cannot be had; raised by the wait.
@@ -187,6 +225,10 @@ def start_with_latency(port: int | None = None, latency: object = None, *, host:
         >>> asyncio.run(main())
         Mock().latency(50-200 ms).templates(False)
     """
+    if port is not None:
+        environment.checked_port(port, "start_with_latency(port)")
+    if latency is not None:
+        check_latency(latency, "start_with_latency(latency)")
     mock = router()
     if latency is not None:
         mock = mock.latency(latency)

@@ -90,6 +90,9 @@ CONDITION = EventCondition("go", "count < 3", "generate_event")
             {"narrative": "x", "strategy": "condition", "conditions": [EventCondition("s", "true", "stop")]},
             "none that generates an event",
         ),
+        ({"narrative": "x", "conditions": 5}, r"\(conditions=\): 5 is no list of EventConditions"),
+        ({"narrative": "x", "provider": 5}, r"\(provider=\): 5 is no text; valid: 'local', 'openai'"),
+        ({"narrative": "x", "strategy": ["x"]}, r"\(strategy=\): \['x'\] .*valid: 'time_based'"),
     ],
 )
 def test_what_does_not_fit_is_said_with_its_field(fields: dict[str, Any], problem: str) -> None:

@@ -69,13 +69,52 @@ def test_what_is_no_upstream_is_an_error() -> None:
 
 
 def test_an_upstream_and_a_replay_file_are_an_error(file: str) -> None:
-    with pytest.raises(OptionError, match=f"{UPSTREAM}: 'ws://a' and {FILE}='.*' say two things .*unset one"):
+    with pytest.raises(OptionError, match=f"{FILE}: '.*' and {UPSTREAM} say two things .*unset one"):
         Mock.from_env({UPSTREAM: "ws://a", FILE: file})
 
 
 def test_a_missing_replay_file_is_an_error_that_names_variable_and_path() -> None:
     with pytest.raises(FileNotFoundError, match=f"no/such.jsonl: there is no such file .*; {FILE} names it"):
         Mock.from_env({FILE: "no/such.jsonl"})
+
+
+def test_a_name_that_is_too_long_for_a_file_is_one_that_is_not_there() -> None:
+    for name in ("a" * 5000, "a" * 5000 + ".jsonl", "\0", "\0.jsonl"):
+        with pytest.raises(ScriptError, match=r"it cannot be read: |there is no such file"):
+            Mock.from_env({FILE: name})
+
+
+@pytest.mark.parametrize("name", ["replay", "replay.txt", "replay.log", "replay.json"])
+def test_a_replay_file_of_no_kind_is_json_lines(tmp_path: Path, ws_mock: WsMock, name: str) -> None:
+    path = tmp_path / name
+    path.write_text('{"text": "played"}\n')
+    assert first(Mock.from_env({FILE: str(path)}), ws_mock) == "played"
+    path.write_bytes(b'{"text": "\xff"}\n')
+    with pytest.raises(ScriptError, match="is no text of JSON Lines"):
+        Mock.from_env({FILE: str(path)})
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=f"{name}: there is no such file .*; {FILE} names it"):
+        Mock.from_env({FILE: str(path)})
+
+
+def test_a_warning_of_the_file_is_on_the_line_that_reads_it_and_says_what_a_file_can_say(tmp_path: Path) -> None:
+    path = tmp_path / "replay.jsonl"
+    path.write_text('{"ts": 10, "text": "a"}\n{"ts": 5, "text": "b"}\n')
+    with pytest.warns(UserWarning, match=r'in a file \{"mockforge": 1, "timing": "delay"\} first') as caught:
+        Mock.from_env({FILE: str(path)})
+    assert caught[0].filename == __file__
+    path.write_text('{"mockforge": 1, "timing": "delay"}\n' + path.read_text())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Mock.from_env({FILE: str(path)})
+
+
+def test_the_secrets_of_an_upstream_are_not_shown() -> None:
+    with pytest.raises(OptionError) as caught:
+        Mock.from_env({UPSTREAM: "htp://user:secret@a/x?token=abc"})
+    assert UPSTREAM in str(caught.value)
+    assert "secret" not in str(caught.value) + repr(caught.value.value)
+    assert "abc" not in str(caught.value)
 
 
 def test_a_broken_replay_file_is_an_error_that_names_line_and_variable(tmp_path: Path) -> None:
@@ -120,9 +159,9 @@ def test_given_variables_say_where_it_is_served(no_environment: pytest.MonkeyPat
         assert server.port != free_port
 
 
-@pytest.mark.parametrize("value", ["", "abc", "-1", "65536", "²"])
+@pytest.mark.parametrize("value", ["", "abc", "-1", "65536", "²", "٣٠٠١", "9" * 5000])
 def test_what_is_no_port_is_an_error(value: str) -> None:
-    with pytest.raises(OptionError, match=f"{PORT}: '?{value}'? is no port; valid: 1 to 65535"):
+    with pytest.raises(OptionError, match=f"{PORT}: '?{value[:150]}.*'? is no port; valid: 1 to 65535"):
         Mock.from_env({PORT: value})
 
 
@@ -136,6 +175,8 @@ def test_variables_are_a_mapping_of_texts() -> None:
         Mock.from_env(["a"])  # type: ignore[arg-type]  # on purpose
     with pytest.raises(OptionError, match=f"{PORT}: 4000 is no text"):
         Mock.from_env({PORT: 4000})  # type: ignore[dict-item]  # on purpose
+    with pytest.warns(UserWarning, match="MOCKFORGE_WS_PRT is not read"):
+        Mock.from_env({1: "a", "MOCKFORGE_WS_PRT": "1"})  # type: ignore[dict-item]  # on purpose
 
 
 @pytest.mark.parametrize(

@@ -155,8 +155,9 @@ def test_it_tells_connections_alone(ws_mock: WsMock, arguments: tuple[Any, ...],
             with pytest.raises(OptionError) as caught:
                 await generator.stream_events(*asked)
             raised.append(str(caught.value))
-        with pytest.raises(OptionError, match="event_rate"):
-            await generator.stream_events_with_rate(socket, None, 0)
+        for rate in (0, None):
+            with pytest.raises(OptionError, match=r"stream_events_with_rate\(events_per_second\): .* is no number"):
+                await generator.stream_events_with_rate(socket, None, rate)  # type: ignore[arg-type]
 
     server = ws_mock(handler(tell))
     with server.client() as client:
@@ -171,6 +172,8 @@ def test_a_generator_wants_a_config() -> None:
         AiEventGenerator("Simulate")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match=r"AiEventGenerator.of\(config\)"):
         AiEventGenerator(WebSocketAiConfig())  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"AiEventGenerator.of\(\): None is no WebSocketAiConfig"):
+        AiEventGenerator.of(None)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="says nothing that is told"):
         AiEventGenerator.of(WebSocketAiConfig(enabled=True))
     assert repr(AiEventGenerator(CONFIG, author=Scripted())) == "<AiEventGenerator generated, count_based>"

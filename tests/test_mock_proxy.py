@@ -42,6 +42,7 @@ def told(call: Any, *parts: str) -> None:
         (lambda a, b: "", ("takes (a, b)", "(request)")),
         (WsProxyConfig(), ("is no upstream",)),
         (WsProxyConfig(upstream_url="http://a"), ("valid: ws://a",)),
+        (WsProxyConfig(URL, passthrough_by_default=False), ("relays nothing, as there are no rules",)),
         (WsProxyConfig(upstream_url=URL, rules=[("/a",)]), ("no pair",)),  # type: ignore[list-item]  # on purpose
         (WsProxyConfig(upstream_url=URL, rules=[("/a", URL + "/{x}")]), ("names {x}",)),
     ],

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -75,7 +76,7 @@ def test_the_pages_handler(kept: Kept) -> None:
     assert attributes["http.response.status_code"] == 101
     assert attributes["url.path"] == "/ws"
     assert [(span.attributes or {})["websocket.message.size"] for span in (first, second)] == [1, 2]
-    assert {span.status.status_code.name for span in (outer, first, second)} == {"OK"}
+    assert {span.status.status_code.name for span in (outer, first, second)} == {"UNSET"}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,58 @@ def test_errors(kept: Kept) -> None:
     assert [(span.attributes or {})["error.type"] for span in (raised, said)] == ["ValueError", "_OTHER"]
 
 
+def test_what_succeeded_can_still_fail(kept: Kept) -> None:
+    connection = create_ws_connection_span(Request("/", Headers()), tracer_provider=kept.provider)
+    record_ws_connection_success(connection)
+    message = create_ws_message_span(3, "in", tracer_provider=kept.provider)
+    record_ws_message_success(message, 3)
+    for span in (connection, message):
+        record_ws_error(span, "boom")
+        span.end()
+    assert [(span.status.status_code.name, span.status.description) for span in kept.get_finished_spans()] == [
+        ("ERROR", "boom")
+    ] * 2
+
+
+def test_a_handlers_connection_is_called_by_its_route(kept: Kept) -> None:
+    async def handle(conn: Any) -> None:
+        create_ws_connection_span(conn, tracer_provider=kept.provider).end()
+
+    with (
+        Mock().route("/prices/{symbol}", Mock().handle(handle)).serve(port=0) as server,
+        server.client("/prices/A") as client,
+        pytest.raises(ConnectionClosed),
+    ):
+        client.recv()
+    (span,) = kept.get_finished_spans()
+    attributes = dict(span.attributes or {})
+    assert (span.name, attributes["http.route"]) == ("WS /prices/{symbol}", "/prices/{symbol}")
+    assert attributes["url.path"] == "/prices/A"
+
+
+def test_a_strangers_path_is_no_name(kept: Kept) -> None:
+    create_ws_connection_span(Request("/prices/A", Headers()), tracer_provider=kept.provider).end()
+    (span,) = kept.get_finished_spans()
+    assert (span.name, "http.route" in (span.attributes or {})) == ("WS", False)
+
+
+def test_a_request_may_be_a_mapping_of_something_else(kept: Kept) -> None:
+    class AiohttpRequest(dict[str, Any]):
+        path = "/live"
+        headers: ClassVar = Headers({"User-Agent": "me"})
+
+    create_ws_connection_span(AiohttpRequest(user=7), tracer_provider=kept.provider).end()
+    (span,) = kept.get_finished_spans()
+    assert (span.attributes or {})["user_agent.original"] == "me"
+
+
+def test_a_size_may_be_one_of_numpys(kept: Kept) -> None:
+    span = create_ws_message_span(np.int64(5), "in", tracer_provider=kept.provider)  # type: ignore[arg-type]
+    record_ws_message_success(span, np.int64(6))  # type: ignore[arg-type]
+    span.end()
+    assert (kept.get_finished_spans()[0].attributes or {})["websocket.message.size"] == 6
+
+
 def test_without_a_provider_they_do_nothing() -> None:
     async def handle(conn: Any) -> None:
         with use_span(create_ws_connection_span(conn), end_on_exit=True) as span:
@@ -122,6 +175,14 @@ def test_without_a_provider_they_do_nothing() -> None:
 def test_wrong_arguments() -> None:
     with pytest.raises(OptionError, match=r"create_ws_connection_span\(request\): .*has no path or no headers"):
         create_ws_connection_span(object())  # type: ignore[arg-type]
+    for headers in (5, "ab", [1], {1: "a"}, [("a", "b", "c")], [("a", 1)]):
+        with pytest.raises(OptionError, match=r"request\)\.headers: .* are no headers"):
+            create_ws_connection_span({"path": "/a", "headers": headers})
+    for record in (record_ws_connection_success, lambda s: record_ws_message_success(s, 1)):
+        with pytest.raises(OptionError, match=r"\(span\): None is no span; valid: what create_ws_connection_span"):
+            record(None)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"record_ws_error\(span\): None is no span"):
+        record_ws_error(None, "boom")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match=r"create_ws_message_span\(message_size\): -1 is no number of bytes"):
         create_ws_message_span(-1, "in")
     with pytest.raises(OptionError, match=r"create_ws_message_span\(direction\): 'up'"):

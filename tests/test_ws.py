@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pickle
 import re
+import signal
+import subprocess
+import sys
+import textwrap
 import time
 import uuid
 from collections import Counter
@@ -13,12 +19,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
-from mockforge_nb import Mock, OptionError, TemplateError
+from mockforge_nb import Mock, OptionError, TemplateError, ws
 from mockforge_nb.pytest_plugin import WsMock
 from mockforge_nb.server import MockServer
+from mockforge_nb.tracing import create_ws_connection_span
 from mockforge_nb.ws import (
     DEFAULT_PATH,
     DEFAULT_PORT,
@@ -39,7 +48,7 @@ from mockforge_nb.ws import (
 )
 
 from .authors import Scripted
-from .conftest import PATIENCE, held
+from .conftest import PATIENCE, ROOT, held
 from .test_narratives import rest, sent
 
 pytestmark = pytest.mark.usefixtures("no_environment", "nothing_left")
@@ -139,6 +148,82 @@ def test_start_with_latency_has_the_page_s_port(no_environment: pytest.MonkeyPat
     assert DEFAULT_PORT == 3001
     no_environment.setenv("MOCKFORGE_WS_PORT", str(free_port))
     assert asyncio.run(main()) == free_port
+
+
+def test_start_with_latency_is_a_coroutine_to_who_takes_one(free_port: int) -> None:
+    server = asyncio.run(start_with_latency(free_port, "fast"))
+    assert server.port == free_port
+    server.halt()
+
+    async def main() -> None:
+        async with await asyncio.create_task(start_with_latency(0)) as other:
+            assert other.running
+
+    asyncio.run(main())
+    assert not server.running
+
+
+def test_a_server_that_nobody_awaits_says_so() -> None:
+    starting = start_with_latency(0)
+    assert repr(starting) == "<a server that is not started: await it, or enter it with `async with`>"
+    with pytest.warns(RuntimeWarning, match=r"serve_async\(\).* was never awaited"):
+        del starting
+
+
+def test_a_server_is_started_once() -> None:
+    async def main() -> None:
+        starting = start_with_latency(0)
+        async with await starting:
+            with pytest.raises(RuntimeError, match="already awaited"):
+                await starting
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "server = router().serve(port=0); print(server.url, flush=True); server.serve_forever()",
+        """
+        async def main():
+            server = await start_with_latency(0)
+            print(server.url, flush=True)
+            await server.serve_forever()
+        asyncio.run(main())
+        """,
+    ],
+)
+def test_a_script_waits_until_it_is_interrupted(text: str) -> None:
+    program = "import asyncio\nfrom mockforge_nb.ws import *\n" + textwrap.dedent(text) + "\nprint('after', flush=True)"
+    environ = {**os.environ, "PYTHONPATH": ROOT}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ
+    ) as script:
+        assert script.stdout is not None
+        url = script.stdout.readline().strip()
+        with connect(url, proxy=None) as client:
+            client.send("hello")
+            assert client.recv(PATIENCE) == "hello"
+        script.send_signal(signal.SIGINT)
+        said_, wrong = script.communicate(timeout=PATIENCE)
+    assert (said_, wrong, script.returncode) == ("after\n", "", 0)
+
+
+def test_who_cancels_the_wait_of_a_server_stops_it() -> None:
+    async def main() -> None:
+        server = await start_with_latency(0)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(server.serve_forever(), 0.05)
+        assert not server.running
+        await server.serve_forever()  # of one that is stopped there is nothing to wait for
+
+    asyncio.run(main())
+
+
+def test_tracing_is_where_the_original_has_it() -> None:
+    assert ws.create_ws_connection_span is create_ws_connection_span
+    with pytest.raises(AttributeError, match="has no attribute 'create_ws_span'"):
+        ws.create_ws_span  # noqa: B018
 
 
 # Events by a language model; more of them in test_eventstreams.py
@@ -282,6 +367,23 @@ def test_replay_mode(no_environment: pytest.MonkeyPatch, tmp_path: Path, ws_mock
     assert sent(server)["due_ms"].diff().iloc[1] == 10
 
 
+def test_a_warning_is_on_the_line_that_makes_the_mock(no_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "replay.jsonl"
+    file.write_text('{"ts": 10, "text": "a"}\n{"ts": 5, "text": "b"}\n')
+    no_environment.setenv("MOCKFORGE_WS_REPLAY_FILE", str(file))
+    no_environment.setenv("MOCKFORGE_WS_PROT", "1")
+    for make in (router, lambda: router_with_latency(LatencyInjector()), lambda: start_with_latency(0).close()):
+        with pytest.warns(UserWarning, match=r"is not read|is before the step") as caught:
+            make()
+        assert [each.filename for each in caught] == [__file__] * 2
+
+
+def test_rules_of_a_router_are_templates_once_that_is_said() -> None:
+    app = router().when("^id$", "{{randInt 7 7}}")
+    answers = [each.simulate([(0, "id")]).select(direction="out", opcode="text") for each in (app, app.templates())]
+    assert [each.df["text"].tolist() for each in answers] == [["{{randInt 7 7}}"], ["7"]]
+
+
 def test_replay_mode_without_expansion(no_environment: pytest.MonkeyPatch, tmp_path: Path, ws_mock: WsMock) -> None:
     file = tmp_path / "replay.jsonl"
     file.write_text(REPLAY)
@@ -330,10 +432,59 @@ def test_a_proxy_without_an_upstream_takes_the_variable_s(
     no_environment: pytest.MonkeyPatch, ws_mock: WsMock, upstream: MockServer
 ) -> None:
     handler = WsProxyHandler(WsProxyConfig())
-    with pytest.raises(OptionError, match="is no upstream"):
+    with pytest.raises(OptionError, match=r"is no upstream; .* set MOCKFORGE_WS_PROXY_UPSTREAM_URL"):
+        router_with_proxy(handler)
+    no_environment.setenv("MOCKFORGE_WS_PROXY_UPSTREAM_ULR", upstream.url)
+    with (
+        pytest.warns(UserWarning, match="did you mean MOCKFORGE_WS_PROXY_UPSTREAM_URL") as caught,
+        pytest.raises(OptionError, match="is no upstream"),
+    ):
+        router_with_proxy(handler)
+    assert caught[0].filename == __file__
+    no_environment.delenv("MOCKFORGE_WS_PROXY_UPSTREAM_ULR")
+    no_environment.setenv("MOCKFORGE_WS_PROXY_UPSTREAM_URL", "htp://bad")
+    with pytest.raises(OptionError, match=r"^MOCKFORGE_WS_PROXY_UPSTREAM_URL: 'htp://bad' is no URL of a WebSocket"):
         router_with_proxy(handler)
     no_environment.setenv("MOCKFORGE_WS_PROXY_UPSTREAM_URL", upstream.url)
     assert said(ws_mock(router_with_proxy(handler)), "hello") == ["upstream: hello"]
+
+
+def test_what_is_said_after_a_proxy_holds_below_it_too(ws_mock: WsMock, upstream: MockServer) -> None:
+    app = router_with_proxy(WsProxyHandler(WsProxyConfig(upstream.url))).when("^ping$", "pong")
+    server = ws_mock(app, path="/feed")
+    for path in ("/feed", "/feed/below/it"):
+        assert said(server, "ping", "hello", path=path) == ["pong", "upstream: hello"]
+    with pytest.raises(InvalidStatus, match="404"):
+        server.client("/ws/x")
+    assert repr(app).endswith(".when('^ping$', 'pong').below()")
+    assert repr(pickle.loads(pickle.dumps(app))) == repr(app)
+
+
+def test_a_config_of_a_proxy_shows_no_secrets() -> None:
+    url = "wss://user:secret@h/x?token=abc"
+    config = WsProxyConfig(url, rules=[("/a", url), ("/b", url + "{x}")])
+    shown = [repr(config), repr(WsProxyHandler(config))]
+    for given in (config, WsProxyHandler(config)):
+        with pytest.raises(OptionError) as caught:
+            router_with_proxy(given)  # type: ignore[arg-type]  # on purpose
+        shown.append(str(caught.value))
+    for text in shown:
+        assert "wss://h/x" in text
+        assert "secret" not in text
+        assert "abc" not in text
+
+
+@pytest.mark.parametrize("name", ["should_proxy", "enabled", "passthrough_by_default"])
+def test_a_switch_of_a_proxy_is_true_or_false(name: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(f"WsProxyConfig({name}=): 'false' is neither True nor False")):
+        WsProxyConfig("ws://a", **{name: "false"})  # type: ignore[arg-type]  # on purpose
+
+
+def test_the_rules_of_a_proxy_are_those_that_were_given() -> None:
+    rules = [("/a", "ws://a")]
+    config = WsProxyConfig(rules=rules)
+    rules.append(("/b", "ws://b"))
+    assert config.rules == (("/a", "ws://a"),)
 
 
 def refusals(server: MockServer, attempts: int) -> Counter[tuple[int, str]]:
@@ -360,6 +511,32 @@ def test_faults_refuse_handshakes_with_each_status_and_response(ws_mock: WsMock)
     assert all(12 <= found[way] <= 38 for way in ways)
 
 
+def deep() -> object:
+    """A value that is too deep for JSON."""
+    found: list[object] = []
+    for _ in range(100_000):
+        found = [found]
+    return found
+
+
+def test_faults_are_those_that_were_checked() -> None:
+    codes, body = [500], {"error": "a"}
+    faults = FaultConfig(1, codes, {"a": body})
+    codes.append(200)
+    body["error"] = "b"
+    assert (faults.status_codes, faults.error_responses) == ((500,), {"a": {"error": "a"}})
+    assert FaultConfig(1, [np.int64(500)]).status_codes == (500,)  # type: ignore[list-item]
+
+
+def test_the_builders_of_faults_and_injectors() -> None:
+    faults = FaultConfig(1.0, ()).with_status_code(404).with_error_response("test", {"error": "t"})
+    assert faults == FaultConfig(1.0, [404], {"test": {"error": "t"}})
+    injector = LatencyInjector()
+    assert (injector.latency_profile, injector.is_enabled()) == (LatencyProfile(50, 20), True)
+    injector.set_enabled(False)
+    assert router_with_latency(injector) == router()
+
+
 def test_all_handshakes_may_fail(ws_mock: WsMock) -> None:
     app = router_with_latency(LatencyInjector("fast", FaultConfig(1.0, ())))
     assert refusals(ws_mock(app), 3) == {(500, ""): 3}
@@ -370,16 +547,26 @@ def test_all_handshakes_may_fail(ws_mock: WsMock) -> None:
     [
         (lambda: FaultConfig(1.5), "FaultConfig(failure_rate=): 1.5 is no number from 0 to 1"),
         (lambda: FaultConfig(0.1, [200]), "200 is no HTTP status of a failure"),
+        (lambda: FaultConfig(0.1, error_responses={"a": deep()}), "'a': a list, deep in itself, has no JSON form"),
+        (lambda: LatencyInjector().set_enabled(1), "set_enabled(): 1 is neither"),  # type: ignore[arg-type]
         (lambda: FaultConfig(0.1, 503), "503 is no list"),  # type: ignore[arg-type]  # on purpose
         (lambda: FaultConfig(0.1, error_responses={"a": {1, 2}}), "'a': {1, 2} has no JSON form"),
         (lambda: FaultConfig(0.1, error_responses=["a"]), "no dict"),  # type: ignore[arg-type]  # on purpose
         (lambda: LatencyInjector("slwo"), "LatencyInjector(latency_profile=): 'slwo' is no latency"),
         (lambda: LatencyInjector("slow", 0.1), "0.1 is no FaultConfig"),  # type: ignore[arg-type]  # on purpose
         (lambda: LatencyInjector("slow", enabled=1), "neither True nor False"),  # type: ignore[arg-type]  # on purpose
+        (lambda: WsProxyConfig(None), "WsProxyConfig(upstream_url=): None is no URL"),  # type: ignore[arg-type]
+        (lambda: WsProxyConfig(should_proxy=None), "None is neither"),  # type: ignore[arg-type]  # on purpose
+        (lambda: WsProxyConfig(rules=5), "5 is no list of pairs"),  # type: ignore[arg-type]  # on purpose
         (lambda: WsProxyHandler("ws://a"), "is no WsProxyConfig; WsProxyConfig("),  # type: ignore[arg-type]
         (lambda: router_with_proxy(WsProxyConfig()), "is no WsProxyHandler"),  # type: ignore[arg-type]  # on purpose
         (lambda: router_with_latency("slow"), "is no LatencyInjector"),  # type: ignore[arg-type]  # on purpose
-        (lambda: start_with_latency(0, "slwo"), "latency(): 'slwo' is no latency"),
+        (lambda: start_with_latency(0, "slwo"), "start_with_latency(latency): 'slwo' is no latency"),
+        (
+            lambda: start_with_latency(0, LatencyProfile.normal),
+            "start_with_latency(latency): LatencyProfile.normal is not called; valid: LatencyProfile.normal()",
+        ),
+        (lambda: start_with_latency("3001"), "start_with_latency(port): '3001' is no port"),  # type: ignore[arg-type]
         (lambda: expand_tokens(7), "expand_tokens(): 7 is not a text"),  # type: ignore[arg-type]  # on purpose
         (lambda: expand_tokens("", seed=0.5), "seed=): 0.5"),  # type: ignore[arg-type]  # on purpose
     ],

@@ -215,6 +215,10 @@ def lost(names: str | None) -> bool:
     return names is not None and not LOSING.isdisjoint(names.split(","))
 
 
+BODILESS: Final = (204, 205, 304)
+"""The HTTP statuses whose responses have no body (RFC 9110 §6.4.1, §15.3.6)."""
+
+
 def fault(
     name: str,
     *,
@@ -248,6 +252,13 @@ def fault(
             raise OptionError(f"fault({name!r})", option, "is nothing it takes" + nearest(option, kind.takes), takes)
     if kind.group == "handshake" and (only is not None or (after is not None and not isinstance(after, int))):
         raise OptionError(f"fault({name!r})", name, "strikes handshakes: only= and after= of messages are not theirs")
+    checked = {
+        option: check(options[option], f"fault({name!r}, {option}=)") if option in options else default
+        for option, (check, default) in kind.takes.items()
+    }
+    if checked.get("body") and checked["status"] in BODILESS:
+        problem = f"is a body, and a response of status {checked['status']} has none"
+        raise OptionError(f"fault({name!r}, body=)", checked["body"], problem, "give another status, or no body")
     return Fault(
         name=name,
         direction=direction or kind.directions[0],
@@ -256,10 +267,7 @@ def fault(
         after=_after(after),
         times=times,
         scope=scope,  # type: ignore[arg-type]  # as was checked
-        options={
-            option: check(options[option], f"fault({name!r}, {option}=)") if option in options else default
-            for option, (check, default) in kind.takes.items()
-        },
+        options=checked,
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from array import array
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, get_args
+from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import partial, update_wrapper
+from typing import Any, Concatenate, Final, Generic, Literal, ParamSpec, Protocol, get_args, overload
 
 from mockforge_nb.errors import OptionError
 
@@ -14,6 +15,7 @@ from .message import Message
 from .rules import Call
 from .units import number, seconds
 
+P = ParamSpec("P")
 Distribution = Literal["fixed", "normal", "pareto"]
 
 
@@ -29,14 +31,43 @@ class Delays(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+MOST_MS: Final = 1e12
+"""The longest delay, some thirty years: times can still be told to the microsecond."""
+
+
+class _OfEither(Generic[P]):
+    """A method that makes a profile of another; called of the class, of one whose `base_ms` comes first."""
+
+    def __init__(self, method: Callable[Concatenate[LatencyProfile, P], LatencyProfile]) -> None:
+        self._method = method
+        update_wrapper(self, method)  # type: ignore[arg-type]  # it is what __get__ returns that is called
+
+    @overload
+    def __get__(self, profile: None, owner: type) -> Callable[Concatenate[float, P], LatencyProfile]: ...
+
+    @overload
+    def __get__(self, profile: LatencyProfile, owner: type) -> Callable[P, LatencyProfile]: ...
+
+    def __get__(self, profile: LatencyProfile | None, owner: type) -> Callable[..., LatencyProfile]:
+        if profile is not None:
+            return partial(self._method, profile)
+
+        def make(base_ms: float, *args: P.args, **kwargs: P.kwargs) -> LatencyProfile:
+            return self._method(LatencyProfile(base_ms), *args, **kwargs)
+
+        return make
+
+
+@dataclass(frozen=True, slots=True)
 class LatencyProfile:
     """How long a message is on its way, in milliseconds.
 
     `fixed` draws evenly from ``base_ms ± jitter_ms``; `normal` from a normal distribution around `base_ms` with
-    `std_dev_ms`; `pareto` from a Pareto distribution whose least value is `base_ms` and whose tail is the longer
-    the smaller `pareto_shape`. What was drawn is then held between `min_ms` and `max_ms`. `tag_overrides` are fixed
-    delays (ms) of messages by their tag: the `step_id` of their step, or the name of the rule that they answer by.
+    `std_dev_ms`, a fifth of `base_ms` unless given; `pareto` from a Pareto distribution whose least value is `base_ms`
+    and whose tail is the longer the smaller `pareto_shape`, 2 unless given. What was drawn is then held between
+    `min_ms` and `max_ms`. `tag_overrides` are fixed delays (ms) of messages by their tag: the `step_id` of their step,
+    or the name of the rule that they answer by. The original's default is ``LatencyProfile(50, 20)``; here a profile
+    without `jitter_ms` has none.
 
     Raises:
         OptionError: A value that is no number of milliseconds, or bounds that contradict each other.
@@ -48,6 +79,7 @@ class LatencyProfile:
 
     base_ms: float = 50.0
     jitter_ms: float = 0.0
+    _: KW_ONLY
     distribution: Distribution = "fixed"
     std_dev_ms: float | None = None
     pareto_shape: float | None = None
@@ -62,17 +94,20 @@ class LatencyProfile:
             value = getattr(self, name)
             if value is None and name in ("std_dev_ms", "pareto_shape", "max_ms"):
                 continue
-            if not 0 <= number(value) < float("inf"):
-                raise OptionError(f"LatencyProfile({name}=)", value, "is no finite number from 0 on")
+            if not 0 <= number(value) <= MOST_MS:
+                raise OptionError(f"LatencyProfile({name}=)", value, f"is no number from 0 to {MOST_MS:g}")
         if self.pareto_shape is not None and self.pareto_shape <= 0:
             raise OptionError("LatencyProfile(pareto_shape=)", self.pareto_shape, "is not greater than 0")
         if self.max_ms is not None and self.max_ms < self.min_ms:
             raise OptionError("LatencyProfile(max_ms=)", self.max_ms, f"is less than min_ms={self.min_ms}")
         tags = self.tag_overrides
         if not isinstance(tags, Mapping) or not all(
-            isinstance(tag, str) and 0 <= number(ms) < float("inf") for tag, ms in tags.items()
+            isinstance(tag, str) and 0 <= number(ms) <= MOST_MS for tag, ms in tags.items()
         ):
-            raise OptionError("LatencyProfile(tag_overrides=)", tags, "is no dict of tags and ms from 0 on")
+            raise OptionError(
+                "LatencyProfile(tag_overrides=)", tags, f"is no dict of tags and ms from 0 to {MOST_MS:g}"
+            )
+        object.__setattr__(self, "tag_overrides", dict(tags))  # who holds the dict may change it
 
     @classmethod
     def fast(cls) -> LatencyProfile:
@@ -108,15 +143,27 @@ class LatencyProfile:
     def between(cls, low_ms: float, high_ms: float) -> LatencyProfile:
         """Evenly from `low_ms` to `high_ms`.
 
+        Raises:
+            OptionError: They are no numbers of milliseconds, or go down.
+
         Example:
             >>> LatencyProfile.between(5, 20).describe()
             '5-20 ms'
         """
+        where = "LatencyProfile.between()"
+        for each in (low_ms, high_ms):
+            if not 0 <= number(each) <= MOST_MS:
+                raise OptionError(where, each, f"is no number of ms from 0 to {MOST_MS:g}")
+        if low_ms > high_ms:
+            raise OptionError(where, (low_ms, high_ms), "goes down", f"between({high_ms}, {low_ms})")
         middle, jitter = (low_ms + high_ms) / 2, (high_ms - low_ms) / 2
         return cls(base_ms=middle, jitter_ms=jitter, min_ms=low_ms, max_ms=high_ms)
 
+    @_OfEither
     def with_normal_distribution(self, std_dev_ms: float) -> LatencyProfile:
         """Return the profile with a normal distribution around `base_ms`.
+
+        Called of the class it makes one, as in the original: ``LatencyProfile.with_normal_distribution(250, 75)``.
 
         Example:
             >>> LatencyProfile(base_ms=80).with_normal_distribution(15).describe()
@@ -124,14 +171,46 @@ class LatencyProfile:
         """
         return replace(self, distribution="normal", std_dev_ms=std_dev_ms)
 
+    @_OfEither
     def with_pareto_distribution(self, shape: float) -> LatencyProfile:
-        """Return the profile with a Pareto distribution from `base_ms` on.
+        """Return the profile with a Pareto distribution from `base_ms` on; of the class as `with_normal_distribution`.
 
         Example:
             >>> LatencyProfile(base_ms=20, max_ms=2000).with_pareto_distribution(1.5).describe()
             'Pareto from 20 ms, shape 1.5'
         """
         return replace(self, distribution="pareto", pareto_shape=shape)
+
+    def with_min_ms(self, min_ms: float) -> LatencyProfile:
+        """Return the profile with a least delay.
+
+        Example:
+            >>> LatencyProfile.with_normal_distribution(250, 75).with_min_ms(100).min_ms
+            100
+        """
+        return replace(self, min_ms=min_ms)
+
+    def with_max_ms(self, max_ms: float) -> LatencyProfile:
+        """Return the profile with a longest delay.
+
+        Example:
+            >>> LatencyProfile.with_pareto_distribution(20, 1.5).with_max_ms(500).max_ms
+            500
+        """
+        return replace(self, max_ms=max_ms)
+
+    def with_tag_override(self, tag: str, latency_ms: float) -> LatencyProfile:
+        """Return the profile with a fixed delay of the messages of a tag.
+
+        Example:
+            >>> LatencyProfile(40, 10).with_tag_override("heavy", 900).describe()
+            '30-50 ms, heavy 900 ms'
+        """
+        return replace(self, tag_overrides={**self.tag_overrides, tag: latency_ms})
+
+    @property
+    def _deviation(self) -> float:
+        return self.base_ms * 0.2 if self.std_dev_ms is None else self.std_dev_ms
 
     def describe(self) -> str:
         """Return the profile in a few words.
@@ -141,8 +220,7 @@ class LatencyProfile:
             '30-50 ms'
         """
         if self.distribution == "normal":
-            deviation = self.jitter_ms if self.std_dev_ms is None else self.std_dev_ms
-            text = f"normal {self.base_ms:g} ± {deviation:g} ms"
+            text = f"normal {self.base_ms:g} ± {self._deviation:g} ms"
         elif self.distribution == "pareto":
             text = f"Pareto from {self.base_ms:g} ms, shape {self.pareto_shape or 2.0:g}"
         elif self.jitter_ms:
@@ -162,16 +240,15 @@ class LatencyProfile:
         if tag is not None and tag in self.tag_overrides:
             return float(self.tag_overrides[tag])
         if self.distribution == "normal":
-            deviation = self.jitter_ms if self.std_dev_ms is None else self.std_dev_ms
-            drawn = rng.gauss(self.base_ms, deviation)
+            drawn = rng.gauss(self.base_ms, self._deviation)
         elif self.distribution == "pareto":
-            drawn = self.base_ms * rng.paretovariate(self.pareto_shape or 2.0)
+            try:
+                drawn = self.base_ms * rng.paretovariate(self.pareto_shape or 2.0)
+            except OverflowError:  # so long a tail has no number
+                drawn = MOST_MS if self.base_ms else 0.0
         else:
             drawn = self.base_ms + self.jitter_ms * (2 * rng.random() - 1)
-        drawn = round(drawn, 3)
-        if self.max_ms is not None:
-            drawn = min(drawn, self.max_ms)
-        return max(drawn, self.min_ms)
+        return max(min(round(drawn, 3), MOST_MS if self.max_ms is None else self.max_ms), self.min_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +308,10 @@ def latency(value: object, where: str = "latency()") -> Delays:
     if isinstance(value, str) and value in PROFILES:
         return PROFILES[value]()
     if callable(value) and not isinstance(value, type):
+        if getattr(value, "__self__", None) is LatencyProfile:
+            raise OptionError(
+                where, value, "is not called", f"valid: {getattr(value, '__qualname__', 'LatencyProfile.normal')}()"
+            )
         Call.of(value, where, "message")
         return Computed(value)
     hint = (

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from email.utils import formatdate
 from http import HTTPStatus
+from http.client import responses
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from websockets.datastructures import Headers
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.utils import accept_key
 
 from mockforge_nb.core.events import NAN
+from mockforge_nb.core.faults import BODILESS
 from mockforge_nb.core.identity import Identity
 from mockforge_nb.core.log import HANDSHAKE, IN
 from mockforge_nb.core.record import ConnectionRecord
@@ -167,7 +171,7 @@ class Handshake:
         else:
             protocol.send_response(response)
             self.status = response.status_code
-            self.refused = f"{request.method} {request.path} {response.status_code} {response.reason_phrase}"
+            self.refused = f"{request.method} {request.path} {response.status_code} {response.reason_phrase}".rstrip()
         # It is in the record; the protocol's parser would hold it as long as the connection lives.
         request.headers.clear()
 
@@ -191,10 +195,7 @@ class Handshake:
         self.delay_ms = knock.wait * 1000 if knock.wait else NAN
         for name, options in knock.faults:
             if name == "reject":
-                response = protocol.reject(options["status"], options["body"])
-                for header, value in options["headers"]:
-                    response.headers[header] = value
-                return response
+                return rejection(options["status"], options["body"], options["headers"])
             if name == "wrong_subprotocol":
                 response.headers["Sec-WebSocket-Protocol"] = options["subprotocol"]
             elif name == "wrong_accept":
@@ -269,6 +270,21 @@ class Handshake:
             headers=record.headers,
             epoch_ns=self._listener.epoch_ns,
         )
+
+
+def rejection(status: int, text: str, more: Sequence[tuple[str, str]]) -> Response:
+    """Return the answer of a rejection: an author's status, which may be one that no registry knows, and headers.
+
+    A header of the author's takes the place of the one that would be there without it.
+    """
+    body = text.encode()
+    headers = Headers({"Date": formatdate(usegmt=True), "Connection": "close"})
+    if status not in BODILESS:  # they have no length (RFC 9110 §8.6)
+        headers.update({"Content-Length": str(len(body)), "Content-Type": "text/plain; charset=utf-8"})
+    for name, value in more:
+        headers.pop(name, None)
+        headers[name] = value
+    return Response(status, responses.get(status, ""), headers, body)
 
 
 def refused(listener: Listener, door: Handshake) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -97,13 +99,60 @@ def test_what_is_drawn_stays_between_the_bounds(profile: LatencyProfile, seed: i
         ({"distribution": "norml"}, "did you mean 'normal'?"),
         ({"pareto_shape": 0}, "is not greater than 0"),
         ({"min_ms": 10, "max_ms": 5}, "is less than min_ms=10"),
-        ({"jitter_ms": "5"}, "is no finite number"),
+        ({"jitter_ms": "5"}, "is no number from 0 to 1e+12"),
+        ({"base_ms": 1e308}, "is no number from 0 to 1e+12"),
+        ({"std_dev_ms": 1e308}, "is no number from 0 to 1e+12"),
+        ({"tag_overrides": {"a": 1e308}}, "is no dict of tags and ms from 0 to 1e+12"),
     ],
 )
 def test_a_profile_that_makes_no_sense_is_refused(options: dict[str, object], problem: str) -> None:
     with pytest.raises(OptionError) as caught:
         LatencyProfile(**options)  # type: ignore[arg-type]  # wrong on purpose
     assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "problem"),
+    [
+        ("10ms", "20ms", "'10ms' is no number of ms"),
+        (None, 5, "None is no number of ms"),
+        (800, 300, "(800, 300) goes down; between(300, 800)"),
+    ],
+)
+def test_a_range_that_is_none_is_refused_as_it_was_written(low: Any, high: Any, problem: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        LatencyProfile.between(low, high)
+    assert str(caught.value).startswith(f"LatencyProfile.between(): {problem}")
+
+
+def test_a_normal_distribution_without_a_deviation_has_a_fifth() -> None:
+    profile = LatencyProfile(base_ms=100, distribution="normal")
+    assert profile.describe() == "normal 100 ± 20 ms"
+    assert statistics.stdev(profile.draw(Random(seed)) for seed in range(2000)) == pytest.approx(20, rel=0.1)
+
+
+def test_a_tail_beyond_all_numbers_is_the_longest_delay() -> None:
+    profile = LatencyProfile(base_ms=1, distribution="pareto", pareto_shape=1e-3)
+    drawn = [profile.draw(Random(seed)) for seed in range(50)]
+    assert max(drawn) == 1e12
+    assert replace(profile, max_ms=500).draw(Random(drawn.index(1e12))) == 500
+    assert replace(profile, base_ms=0).draw(Random(drawn.index(1e12))) == 0
+
+
+def test_the_builders_of_the_original() -> None:
+    profile = LatencyProfile.with_normal_distribution(250, 75.0).with_min_ms(100).with_max_ms(500)
+    assert profile == LatencyProfile(250, distribution="normal", std_dev_ms=75.0, min_ms=100, max_ms=500)
+    assert LatencyProfile.with_pareto_distribution(20, 1.5) == LatencyProfile(20).with_pareto_distribution(1.5)
+    assert LatencyProfile.with_normal_distribution(base_ms=9, std_dev_ms=1).base_ms == 9  # type: ignore[call-arg]
+    tagged = LatencyProfile(100, 25).with_tag_override("slow", 500).with_tag_override("fast", 10)
+    assert tagged == LatencyProfile(base_ms=100, jitter_ms=25, tag_overrides={"slow": 500, "fast": 10})
+
+
+def test_a_profile_is_that_which_was_checked() -> None:
+    tags: dict[str, float] = {"a": 5}
+    profile = LatencyProfile(tag_overrides=tags)
+    tags["b"] = -1
+    assert profile.tag_overrides == {"a": 5}
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 5)), min_size=1, max_size=50))

@@ -418,6 +418,8 @@ ANYTHING: Any = Mock()
         (lambda m: m.fault("reject", only="x"), "strikes handshakes"),
         (lambda m: m.reject(101), "HTTP status"),
         (lambda m: m.reject(503, headers={"a": "b\r\nc"}), "line end"),
+        (lambda m: m.reject(204, "b"), "fault('reject', body=): 'b' is a body, and a response of status 204 has none"),
+        (lambda m: m.fault("reject", status=304, body="b"), "a response of status 304 has none"),
         (lambda m: m.bandwidth("5g"), "valid: '56k'"),
         (lambda m: m.bandwidth(0), "bandwidth()"),
         (lambda m: m.bandwidth("3g", direction="both"), "bandwidth(direction=)"),

@@ -310,6 +310,36 @@ def test_a_rejection_has_its_status_body_and_headers(ws_mock: WsMock) -> None:
     assert (row["text"], row["fault"]) == ("GET /ws 429 Too Many Requests", "reject")
 
 
+@pytest.mark.parametrize("status", [299, 430, 499, 520, 599])
+def test_a_rejection_may_have_a_status_that_no_registry_knows(ws_mock: WsMock, status: int) -> None:
+    server = ws_mock(Mock().reject(status, "no"))
+    with pytest.raises(InvalidStatus) as refused:
+        connect(server.url, proxy=None)
+    response = refused.value.response
+    assert (response.status_code, response.reason_phrase, response.body) == (status, "", b"no")
+    (row,) = server.traffic.select(connection=0).df.to_dict("records")
+    assert (row["text"], server.errors) == (f"GET /ws {status}", [])
+
+
+def test_the_headers_of_a_rejection_take_the_place_of_its_own(ws_mock: WsMock) -> None:
+    server = ws_mock(Mock().reject(503, "{}", {"content-type": "application/json", "Date": "today"}))
+    with pytest.raises(InvalidStatus) as refused:
+        connect(server.url, proxy=None)
+    headers = refused.value.response.headers
+    assert headers.get_all("Content-Type") == ["application/json"]
+    assert headers.get_all("Date") == ["today"]
+    assert headers["Content-Length"] == "2"
+
+
+def test_a_rejection_without_a_body_says_nothing_of_one(ws_mock: WsMock) -> None:
+    server = ws_mock(Mock().reject(204))
+    with pytest.raises(InvalidStatus) as refused:
+        connect(server.url, proxy=None)
+    headers = refused.value.response.headers
+    assert refused.value.response.status_code == 204
+    assert not {"content-length", "content-type"} & {name.lower() for name in headers}
+
+
 @pytest.mark.parametrize(
     ("name", "error"),
     [("wrong_accept", InvalidHandshake), ("missing_upgrade", InvalidHandshake), ("cut_handshake", InvalidMessage)],
