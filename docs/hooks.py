@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import commands
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
 
@@ -80,6 +81,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             text = text.replace(there, here, 1 if there.startswith("#") else -1)
         files.append(File.generated(config, name, content=text))
         names.update(name for name in _LINK.findall(text) if (ROOT / name).is_file())
+    files.append(File.generated(config, "reference/cli.md", content=commands.page()))
     for name in sorted(names):
         files.append(File(name, str(ROOT), config.site_dir, config.use_directory_urls))
     return files

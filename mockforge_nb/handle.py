@@ -61,7 +61,9 @@ class Server(NetworkWords[Live]):
 
     Attributes:
         mock: The mock that is served.
-        host, port, path: Where.
+        host: Where it listens.
+        port: The port there.
+        path: The path of the mock.
         seed: The seed of its random numbers, drawn if the mock has none.
         traffic: Every message, in and out.
         spans: The spans of its connections and of what else is in their traces, once they have ended; see `Mock.trace`.

@@ -222,7 +222,8 @@ class SettingWords(Generic[R]):
             bursts: Whether messages have spans that come or leave together, more than eight in one read or write;
                 otherwise they are one event of the connection's.
             otlp: Where the spans are exported to (OTLP over HTTP): ``"http://localhost:4318"``, or True for what
-                ``OTEL_EXPORTER_OTLP_ENDPOINT`` says.
+                ``OTEL_EXPORTER_OTLP_ENDPOINT`` says. The last ones leave when the server stops, which then may take
+                two seconds more.
 
         Raises:
             OptionError: An argument that is wrong, or the package for OTLP is not installed.

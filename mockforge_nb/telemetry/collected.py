@@ -42,14 +42,14 @@ class Spans:
     def __init__(self, why: str = UNTRACED) -> None:
         self.why = why
         self._ended: deque[ReadableSpan] = deque(maxlen=MOST_SPANS)
-        self._traces: dict[int, set[int]] = {}  # the spans of the server's connections by their traces
+        self._traces: dict[int, dict[int, int | None]] = {}  # by their traces, the connections' spans and numbers
         self._lock = Lock()
         self._forgotten = 0
 
-    def knows(self, connection: SpanContext) -> None:
-        """Collect the spans of a connection's trace from now on."""
+    def knows(self, connection: SpanContext, number: int | None = None) -> None:
+        """Collect the spans of a connection's trace from now on; it has its number once its handshake is done."""
         with self._lock:
-            self._traces.setdefault(connection.trace_id, set()).add(connection.span_id)
+            self._traces.setdefault(connection.trace_id, {})[connection.span_id] = number
             if len(self._traces) > MOST_TRACES:
                 del self._traces[next(iter(self._traces))]
 
@@ -103,12 +103,15 @@ class Spans:
         seen = set()  # a client may say anything of what its spans are under
         while above is not None and above.context is not None and above.context.span_id not in seen:
             trace, own = above.context.trace_id, above.context.span_id
-            if own in self._traces.get(trace, ()):
-                return (above.attributes or {}).get(names.CONNECTION)
-            if above.kind.name == "SERVER":
+            ours = self._traces.get(trace, {})
+            if own in ours:
+                return ours[own]
+            if above.kind.name == "SERVER" or above.parent is None:
                 return None
+            if above.parent.span_id in ours:  # whose connection may still be open
+                return ours[above.parent.span_id]
             seen.add(own)
-            above = known.get((trace, above.parent.span_id)) if above.parent is not None else None
+            above = known.get((trace, above.parent.span_id))
         return None
 
     def plot(self, connection: int | None = None, *, most: int = 60) -> Axes:
@@ -189,7 +192,7 @@ _MARKS: Final = {
     names.WAIT_EVENT: "#202020", names.MATCHED_EVENT: "#ffffff", names.BURST_EVENT: "#72b7b2",
 }  # fmt: skip
 _EVENT: Final = "#b279a2"
-_MARK: Final[dict[str, Any]] = {"markersize": 6, "markeredgecolor": "#202020", "markeredgewidth": 0.5}
+_MARK: Final[dict[str, Any]] = {"markersize": 5, "markeredgecolor": "#202020", "markeredgewidth": 0.5}
 
 
 def _waterfall(frame: pd.DataFrame, most: int) -> Axes:
@@ -214,9 +217,11 @@ def _waterfall(frame: pd.DataFrame, most: int) -> Axes:
         at = (row["start"] - begin) / pd.Timedelta("1ms")
         # What takes no time at all would not be seen.
         axes.barh(line, max(row["duration_ms"], whole / 400), left=at, height=0.7, color=_COLOURS[kind])
-        for event in row["events"]:
+        for number, event in enumerate(row["events"]):
             colour = marks.setdefault(event["name"], _MARKS.get(event["name"], _EVENT))
-            axes.plot((event["time"] - begin) / pd.Timedelta("1ms"), line, "d", color=colour, **_MARK)
+            # Side by side, as what a script does next is often at the same moment.
+            place = line + (number % 3 - 1) * 0.2
+            axes.plot((event["time"] - begin) / pd.Timedelta("1ms"), place, "d", color=colour, **_MARK)
     labels = [f"{'  ' * depth}{frame.loc[index, 'name']}" for index, depth in rows]
     labels = [label.ljust(max(map(len, labels))) for label in labels]  # so that the tree is seen
     axes.set_yticks(range(len(rows)), labels, family="monospace", fontsize=8)

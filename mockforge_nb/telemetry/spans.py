@@ -46,7 +46,7 @@ class ServerTracer:
         tracer: OpenTelemetry's.
         sample: Which share of the messages has spans, from 0 to 1.
         bursts: Whether messages of a burst have spans, too.
-        knows: Told of each connection's span.
+        knows: Told of each connection's span, and of its number once there is one.
 
     Attributes:
         address, port, scheme: Where the server is, once that is known; ``ws`` or ``wss``.
@@ -58,7 +58,7 @@ class ServerTracer:
         *,
         sample: float = 1.0,
         bursts: bool = False,
-        knows: Callable[[trace.SpanContext], None] | None = None,
+        knows: Callable[[trace.SpanContext, int | None], None] | None = None,
     ) -> None:
         self.tracer = tracer
         self.sample, self.bursts = sample, bursts
@@ -72,10 +72,14 @@ class ServerTracer:
         where: dict[str, AttributeValue] = {names.SERVER_ADDRESS: self.address, names.SERVER_PORT: self.port}
         where |= {names.CLIENT_ADDRESS: peer[0], names.CLIENT_PORT: peer[1], names.SCHEME: self.scheme}
         made = ConnectionSpan(self, *connection_span(self.tracer, path, headers, route, where))
-        found = made.span.get_span_context()
-        if found.is_valid and self._knows is not None:
-            self._knows(found)
+        self.tell(made.span, None)
         return made
+
+    def tell(self, span: Span, number: int | None) -> None:
+        """Tell who collects of a connection's span."""
+        found = span.get_span_context()
+        if found.is_valid and self._knows is not None:
+            self._knows(found, number)
 
 
 def connection_span(
@@ -183,6 +187,7 @@ class ConnectionSpan:
         span = self.span
         span.set_attribute(names.STATUS, 101)
         span.set_attribute(names.CONNECTION, record.number)
+        self.tracer.tell(span, record.number)
         if record.subprotocol is not None:
             span.set_attribute(names.SUBPROTOCOL, record.subprotocol)
         return TracedJournal(self, log, record, session, started, tap)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from mockforge_nb.core.faults import lost
 from mockforge_nb.core.log import BURST, FIELDS, HANDSHAKE, ROW_BYTES
 from mockforge_nb.core.message import BINARY, TEXT
 
@@ -44,7 +45,8 @@ class Tally:
         log: The log.
 
     Attributes:
-        messages: How many messages, by path (as the mock was told it) and direction; `bytes`: their payloads.
+        messages: How many messages crossed the wire, by path (as the mock was told it) and direction; `bytes`: their
+            payloads. What a fault lost did not.
         faults: How many rows each fault struck, by path and name.
         refused: How many handshakes were refused, by path.
     """
@@ -100,7 +102,9 @@ class Tally:
         self._refuse(routes, packed, ours, numbers)
         self._strike(rows, routes, packed, ours)
         burst = opcode == BURST
-        single = (opcode == TEXT) | (opcode == BINARY)
+        # The last is for index -1: no extra.
+        gone = np.array([lost(fault) for fault, _, _ in rows.extras] + [False])
+        single = ((opcode == TEXT) | (opcode == BINARY)) & ~gone[packed["extra"]]
         for origin in np.unique(ours[burst | single]).tolist():
             for way, name in enumerate(WAYS):
                 mine = (ours == origin) & (packed["direction"] == way)
