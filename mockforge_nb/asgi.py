@@ -105,7 +105,7 @@ class MockApp(MockServer):
         weakref.finalize(self, _close, self._recorders)
         applications.add(self)
 
-    AGAIN = "Mock.asgi() makes another application"
+    _again = "Mock.asgi() makes another application"
 
     def __enter__(self) -> Self:
         """Begin a block at whose end it is stopped.

@@ -73,7 +73,7 @@ class Server(NetworkWords[Live]):
     host: str
     port: int
 
-    AGAIN: ClassVar = "serve the mock again"
+    _again: ClassVar = "serve the mock again"
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class Server(NetworkWords[Live]):
         if self._pid != os.getpid():
             raise ProtocolError(f"{self!r} runs in the process that started it ({self._pid}), not in this fork of it")
         if self._stopped:
-            raise ProtocolError(f"{self!r} is stopped; {self.AGAIN}")
+            raise ProtocolError(f"{self!r} is stopped; {self._again}")
 
     # Where it is
 
