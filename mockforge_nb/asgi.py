@@ -77,7 +77,7 @@ class MockApp(MockServer):
     Recordings are whole, and spans and metrics exported, once it is stopped or the server told it of its own end
     (ASGI's lifespan). A mount is told nothing: ``async with app:`` in the lifespan of the application around it.
 
-    A client that left is noticed once it was read what it said before. Where a handler reads nothing, a megabyte is
+    That a client left is heard behind all that it said before. Where a handler reads nothing, up to a megabyte of it is
     held meanwhile; beyond that the client waits, as under `Mock.serve`, and is given up after a minute.
 
     What differs from `Mock.serve`: the handshake's bytes, frames, pings, compression and TCP are the ASGI server's. An

@@ -65,6 +65,7 @@ class Recorder:
         self._ends = _ends(self._there)
         self._file: TextIOWrapper | None = None
         self._closed = False
+        self._pid = os.getpid()  # where its thread is
         self._table: ParquetRecording | None = None
         there = claim(path)
         try:
@@ -125,11 +126,13 @@ class Recorder:
         release(self.path)
 
     def again(self) -> Recorder:
-        """Return a recorder that goes on behind what this one, which is closed, has recorded.
+        """Return a recorder that goes on behind what this one has recorded: itself, unless it is closed or a parent's.
 
         Raises:
             RecordingError: The file cannot be written any more.
         """
+        if not self._closed and self._pid == os.getpid():
+            return self
         began = self._file is not None and self.path.exists()
         made = Recorder(replace(self._wanted, append=began or self._wanted.append), self._first)
         made.error = self.error
