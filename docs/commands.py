@@ -11,8 +11,8 @@ from mockforge_nb.cli.app import app
 
 HEAD = """# The command line
 
-`mockforge-nb`, or `python -m mockforge_nb`. [The guide](../guide.md#from-the-command-line) shows it at work. Exit codes:
-0 done, also when Ctrl-C ended it; 1 it failed; 2 used in a wrong way.
+`mockforge-nb`, or `python -m mockforge_nb`. [The guide](../guide.md#from-the-command-line) shows it at work. Exit
+codes: 0 done, also when Ctrl-C ended it; 1 it failed; 2 used in a wrong way.
 """
 
 

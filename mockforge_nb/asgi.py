@@ -6,22 +6,25 @@ import asyncio
 import os
 import weakref
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from .connections import Connection
-from .core.conditions import Conditions
 from .core.routes import PathPattern, Routes
 from .errors import OptionError, ProtocolError
-from .registry import origin
+from .network import faults_of, preset_with
+from .registry import applications, origin
 from .server import MockServer
-from .wire.asgi import RESPONSE, AsgiTransport, Event, Receive, Scope, Send, path_of, request_of
+from .wire.asgi import RESPONSE, AsgiTransport
 from .wire.borrowed import BorrowedLoop
+from .wire.scope import Event, Receive, Scope, Send, asked_of, path_of, place_of, secure
 
 if TYPE_CHECKING:
     from .connections import Done
+    from .core.events import Pushed
     from .live import Live
     from .mock import Mock
     from .wire.recorder import Recorder
+    from .words import Word
 
 FRAMES: Final = "the ASGI server writes the frames, and takes whole messages alone"
 HANDSHAKE: Final = "the ASGI server writes the handshake's response"
@@ -44,6 +47,7 @@ REFUSED: Final[Mapping[str, str]] = {
 }
 """The faults that no ASGI application can make, and why."""
 
+STOPPED: Final = "This mock is stopped.\n"
 WAY_OUT: Final = "serve() has a port of its own and can"
 PLAIN: Final = (b"content-type", b"text/plain; charset=utf-8")
 
@@ -68,7 +72,13 @@ class MockApp(MockServer):
     (a Starlette Mount takes no ``/live`` without the slash; ``WebSocketRoute("/live", mock.asgi(path="/live"))`` does).
 
     It begins with its first connection, on whichever event loop that comes, and may be used on several loops one after
-    another. Each worker process has an application, and a log, of its own.
+    another. Each worker process has an application, a log, and a file that it records to, of its own.
+
+    Recordings are whole, and spans and metrics exported, once it is stopped or the server told it of its own end
+    (ASGI's lifespan). A mount is told nothing: ``async with app:`` in the lifespan of the application around it.
+
+    That a client left is heard behind all that it said before. Where a handler reads nothing, up to a megabyte of it is
+    held meanwhile; beyond that the client waits, as under `Mock.serve`, and is given up after a minute.
 
     What differs from `Mock.serve`: the handshake's bytes, frames, pings, compression and TCP are the ASGI server's. An
     abort is a connection whose application returns without a close frame: uvicorn then ends TCP (the client sees
@@ -86,10 +96,26 @@ class MockApp(MockServer):
         routes = Routes(mock._plans(root))
         self._admit("asgi()", mock, routes)
         self._base: str | None = None
+        self._server: object = None  # what the server said of where it is
+        self._carried: set[AsgiTransport] = set()
+        self._whole = False  # whether recordings are to begin again
         self._host_loop = BorrowedLoop()
         super().__init__(mock, routes, root, "", 0, origin(), self._host_loop)
         self.listener.handle = lambda wire: AppConnection(self, wire)
         weakref.finalize(self, _close, self._recorders)
+        applications.add(self)
+
+    _again = "Mock.asgi() makes another application"
+
+    def __enter__(self) -> Self:
+        """Begin a block at whose end it is stopped.
+
+        Raises:
+            ProtocolError: This is a coroutine of the event loop that drives it: ``async with`` can wait there.
+        """
+        if self._loop.on_loop():
+            raise ProtocolError(f"{self!r} runs on this event loop, which `with` would block; use `async with`")
+        return self
 
     # How it differs from a server with a port of its own
 
@@ -120,14 +146,36 @@ class MockApp(MockServer):
             if route.plan.compression:
                 way = "leave it out; uvicorn and hypercorn compress by themselves"
                 raise OptionError(where, "compression()", "is the ASGI server's", way)
-            for name in _faults(route.plan.conditions):
-                if name in REFUSED:
-                    raise OptionError(where, name, f"is a fault that cannot be: {REFUSED[name]}", WAY_OUT)
+            for fault in faults_of(route.plan.conditions):
+                if fault.name in REFUSED:
+                    preset = preset_with(fault.name, _said(mock))
+                    of = "" if preset is None else f"of preset({preset!r}) "
+                    problem = f"{of}is a fault that cannot be: {REFUSED[fault.name]}"
+                    raise OptionError(where, fault.name, problem, WAY_OUT)
 
     def _must_run(self) -> None:
         if not hasattr(self.listener, "loop"):
-            self._pid = os.getpid()  # an application that a parent built and its worker serves
+            self._adopt()
         super()._must_run()
+
+    def _adopt(self) -> None:
+        """In a fork: serve by itself what the parent built, and perhaps served."""
+        if self._pid != os.getpid() and not self._stopped:
+            self.listener.disown()
+            self._carried.clear()
+            self._record_again()
+            self._pid = os.getpid()
+
+    def _record_again(self) -> None:
+        for path, recorder in list(self._recorders.items()):
+            self._recorders[path] = recorder.again()
+            self.listener.taps[path] = self._recorders[path].tap
+
+    def _push(self, event: Pushed, room: str | None) -> tuple[int, int]:
+        if self._host_loop.runs:
+            return super()._push(event, room)
+        self._must_run()
+        return 0, 0  # what a loop that stands still is told may never leave
 
     def halt(self, code: int = 1001) -> None:
         """Close all connections, half a second at most, and refuse new ones with 503; stopping twice is fine."""
@@ -140,6 +188,14 @@ class MockApp(MockServer):
         self._stopped = True
         self._end(code)
         self._flush()
+
+    def _leave(self, error: BaseException | None) -> None:
+        try:
+            super()._leave(error)
+        except ProtocolError as problem:
+            if error is None:
+                raise
+            error.add_note(str(problem))
 
     def down(self) -> Live:
         """Raise ProtocolError: the port is the ASGI server's.
@@ -166,6 +222,9 @@ class MockApp(MockServer):
         if not isinstance(path, str) or not path.startswith("/"):
             raise OptionError("url_for()", path, "is no path", "valid: a text that begins with '/'")
         if self._base is None:
+            if self._server is not None:
+                problem = "its ASGI server is at no TCP port"
+                raise ProtocolError(f"{self!r} has no URL: {problem}, but at {self._server!r}")
             raise ProtocolError("where an ASGI application is, it learns from its first request; there was none yet")
         return self._base + path
 
@@ -186,7 +245,7 @@ class MockApp(MockServer):
             ProtocolError: The server does not run on asyncio, or the mock has connections on another loop.
             OptionError: A scope that is neither ``websocket``, ``http`` nor ``lifespan``.
         """
-        kind = scope["type"]
+        kind = scope.get("type")
         if kind not in ("websocket", "http", "lifespan"):
             raise OptionError("scope['type']", kind, valid=("websocket", "http", "lifespan"))
         if not self._stopped:
@@ -201,15 +260,29 @@ class MockApp(MockServer):
         if kind == "http":
             await self._explain(path or "/", scope, send)
         elif self._stopped:
-            await _refuse(scope, receive, send, "This mock is stopped.\n")
+            await _refuse(scope, receive, send, STOPPED)
         else:
+            asked = asked_of(scope, path or "/")
             transport = AsgiTransport(self.listener, scope, receive, send)
-            await transport.run(request_of(scope, path or "/"))
+            self._carried.add(transport)
+            try:
+                await transport.run(asked)
+            finally:
+                self._carried.discard(transport)
 
     def _enter(self) -> None:
         """Let the loop that runs this drive the mock, unless it does already."""
-        if self._host_loop.take(lambda: bool(self.listener.sockets)) or self.listener.stopped:
-            self._pid = os.getpid()
+        self._adopt()
+        other = self._host_loop.take(lambda: bool(self.listener.sockets))
+        if other:
+            for each in list(self._carried):
+                each.forsake()
+            self.listener.upstreams.clear()
+        if other or self.listener.stopped:
+            if self._whole:
+                self._record_again()
+                self._whole = False
+            self._base = self._server = None
             self.listener.attach()
 
     async def _live_on(self, receive: Receive, send: Send) -> None:
@@ -220,32 +293,41 @@ class MockApp(MockServer):
                 await send({"type": "lifespan.startup.complete"})
             elif event["type"] == "lifespan.shutdown":
                 await self._close_all(1001)
+                await asyncio.to_thread(self._make_whole)  # many a server then ends by a signal, and nothing more runs
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
+    def _make_whole(self) -> None:
+        """Make recordings whole and export what there is, but be ready to begin again."""
+        if self._stopped:
+            return
+        for recorder in self._recorders.values():
+            recorder.close()
+        self._whole = True
+        if self._telemetry is not None:
+            self._telemetry.flush()
+
     def _learn(self, scope: Scope) -> None:
         """Take note of where the application is."""
-        if self._base is not None or not scope.get("server"):
+        if self._server is not None or not scope.get("server"):
             return
         host, port = scope["server"]
-        secure = scope.get("scheme") in ("wss", "https")
         if self._telemetry is not None:
-            self._telemetry.move(host, port or 0, secure=secure)
-        place = f"[{host}]" if ":" in host else host
-        self._base = f"{'wss' if secure else 'ws'}://{place}{'' if port is None else f':{port}'}" + scope.get(
-            "root_path", ""
-        ).rstrip("/")
+            self._telemetry.move(host, port or 0, secure=secure(scope))
+        self._server, self._base = host, place_of(scope)
 
     async def _explain(self, path: str, scope: Scope, send: Send) -> None:
         """Answer a plain HTTP request."""
         found = self.listener.routes.find(path)
         headers = [PLAIN]
-        if path in self.listener.pages:
+        if path in self.listener.pages and not self._stopped:
             kind, shown = await asyncio.to_thread(self.listener.pages[path])
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind.encode())]})
             await send({"type": "http.response.body", "body": shown})
             return
-        if found is None:
+        if self._stopped:
+            status, text = 503, STOPPED
+        elif found is None:
             status, text = 404, f"This is a WebSocket mock. {self.listener.routes.missing(path)}\n"
         else:
             status, text = 426, f"This is a WebSocket mock: connect to {path} with a WebSocket client.\n"
@@ -269,12 +351,11 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, text: str) -> None
     await send({"type": f"{RESPONSE}.body", "body": body})
 
 
-def _faults(conditions: Conditions) -> Iterator[str]:
-    """Return the names of all faults that may come."""
-    for fault in conditions.faults:
-        yield fault.name
-    for phase in conditions.phases:
-        yield from _faults(phase.conditions)
+def _said(mock: Mock) -> Iterator[Word]:
+    """Return what a mock, and those of its routes, say of the network."""
+    yield from mock._network
+    for _, routed in mock._routes:
+        yield from _said(routed)
 
 
 def _close(recorders: Mapping[str, Recorder]) -> None:

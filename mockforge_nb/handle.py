@@ -8,7 +8,7 @@ import secrets
 import threading
 import warnings
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from . import environment, registry
 from .connections import Connection, Connections, check_room, pushed
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from .core.events import Pushed
     from .mock import Mock
     from .telemetry.telemetry import Telemetry
 
@@ -74,6 +75,8 @@ class Server(NetworkWords[Live]):
 
     host: str
     port: int
+
+    _again: ClassVar = "serve the mock again"
 
     def __init__(
         self,
@@ -197,7 +200,7 @@ class Server(NetworkWords[Live]):
         if self._pid != os.getpid():
             raise ProtocolError(f"{self!r} runs in the process that started it ({self._pid}), not in this fork of it")
         if self._stopped:
-            raise ProtocolError(f"{self!r} is stopped; serve the mock again")
+            raise ProtocolError(f"{self!r} is stopped; {self._again}")
 
     # Where it is
 
@@ -348,13 +351,17 @@ class Server(NetworkWords[Live]):
         event = pushed(data, "send()")
         if room is not None:
             check_room(room, "send(room=)")
-        reached, slow = self.call(self.listener.push, event, room)
+        reached, slow = self._push(event, room)
         if slow:
             warnings.warn(f"{slow} of {reached + slow} connections read too slowly and were left out", stacklevel=2)
         elif not reached:
             who = f"nobody is connected to {self._place}" if room is None else f"nobody is in the room {room!r}"
             warnings.warn(f"{who}: nothing was sent", stacklevel=2)
         return reached
+
+    def _push(self, event: Pushed, room: str | None) -> tuple[int, int]:
+        """Send to connections; return how many it reached, and how many are too slow."""
+        return self.call(self.listener.push, event, room)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Begin the closing handshake on every connection, after what is on its way to it, and go on serving.

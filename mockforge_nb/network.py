@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
@@ -360,3 +360,24 @@ def _way(direction: object, where: str) -> Literal["in", "out"]:
 
 def _pattern(only: object, where: str) -> Pattern | None:
     return None if only is None else pattern(only, where=where)
+
+
+def faults_of(conditions: Conditions) -> Iterator[Fault]:
+    """Return all faults that may come."""
+    yield from conditions.faults
+    for phase in conditions.phases:
+        yield from faults_of(phase.conditions)
+
+
+def preset_with(name: str, words: Iterable[Word]) -> str | None:
+    """Return which preset that was said has a fault of this name; None: the fault itself was said."""
+    said: list[Any] = []
+    for word in words:
+        if word.call == "fault" and word.arguments.get("name") == name:
+            return None
+        if word.call == "preset":
+            said.append(word.arguments["name"])
+        elif word.call == "phases":
+            listed: Any = word.arguments["phases"]
+            said += [holds for _, holds in listed if isinstance(holds, str)]
+    return next((one for one in said if any(each.name == name for each in faults_of(_preset(one, "")))), None)

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from .errors import BindError
 from .wire.listener import Listener
@@ -92,6 +93,10 @@ running: dict[int, Running] = {}
 """The servers of this process by port. It holds them, so that a lost handle stops nothing and `stop_all` finds it."""
 
 
+applications: WeakSet[Running] = WeakSet()
+"""Its ASGI applications, which hold no port."""
+
+
 def free(host: str, port: int, started: Origin, *, replace: bool) -> None:
     """Stop the server of this process that holds `port`, if the call at `started` may replace it.
 
@@ -113,7 +118,10 @@ def free(host: str, port: int, started: Origin, *, replace: bool) -> None:
 
 
 def stop_all() -> None:
-    """Stop every server of this process, also those whose handle is lost.
+    """Stop every server of this process, also those whose handle is lost, and then every ASGI application.
+
+    Raises:
+        ProtocolError: An application cannot be stopped from the event loop that it runs on.
 
     Example:
         >>> server = Mock().serve(port=0)
@@ -121,6 +129,12 @@ def stop_all() -> None:
         >>> server.running
         False
     """
+    _stop_servers()
+    for application in list(applications):
+        application.halt()
+
+
+def _stop_servers() -> None:
     for server in list(running.values()):
         server.halt()
 
@@ -128,7 +142,7 @@ def stop_all() -> None:
 def _at_exit() -> None:
     # A callable of the author's that never returns must not keep the process: its ports go with it anyway.
     if not stuck(EXIT_SECONDS):
-        stop_all()
+        _stop_servers()  # applications end with the loops of others
         close_loop()
 
 

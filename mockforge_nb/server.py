@@ -49,6 +49,7 @@ class MockServer(Server):
             1
         """
         limit = time_limit(timeout)
+        self._may_wait("wait_connected")
         waiter = self._connection_waiter(how_many(n, "wait_connected(n=)"))
         newest: Connection = self._result(waiter, limit, lambda: self._no_connection(waiter, n, limit))[-1]
         return newest
@@ -80,14 +81,18 @@ class MockServer(Server):
             'AAPL'
         """
         limit = time_limit(timeout)
+        self._may_wait("wait_for")
         count = 1 if n is None else how_many(n, "wait_for(n=)")
         waiter = self._message_waiter(pattern, count)
         found = self._result(waiter, limit, lambda: self._no_message(waiter, pattern, count, limit))
         return found[0] if n is None else found
 
-    def _result(self, waiter: Waiter, timeout: float | None, late: Callable[[], ExpectationError]) -> list[Any]:
+    def _may_wait(self, name: str) -> None:
         if self._loop.on_loop():
-            raise ProtocolError("a wait on the server's own event loop would never end")
+            way = f"await asyncio.to_thread(server.{name}, …)"
+            raise ProtocolError(f"a wait on the server's own event loop would never end; {way}")
+
+    def _result(self, waiter: Waiter, timeout: float | None, late: Callable[[], ExpectationError]) -> list[Any]:
         try:
             # The main thread waits on a lock here, which Ctrl-C interrupts; the server's thread knows nothing of it.
             return waiter.future.result(timeout)
@@ -107,12 +112,17 @@ class MockServer(Server):
             path: The path; the mock's own unless given.
             options: Passed on to `websockets.sync.client.connect`: ``additional_headers``, ``subprotocols``, …
 
+        Raises:
+            ProtocolError: This runs on the server's own event loop, which could not answer it.
+
         Example:
             >>> with Mock().serve(port=0) as server, server.client(subprotocols=["v1"]) as client:
             ...     client.send(b"abc")
             ...     client.recv()
             b'abc'
         """
+        if self._loop.on_loop():
+            raise ProtocolError("a blocking client on the server's own event loop gets no answer; await aclient()")
         return Client(self.url if path is None else self.url_for(path), **self._trusting(options))
 
     async def aclient(self, path: str | None = None, **options: Any) -> AsyncClient:

@@ -174,7 +174,9 @@ class SettingWords(Generic[R]):
         it is whole, what comes is also in a replay file beside it (``feed.parquet.jsonl``) until the server stops.
 
         Only its owner may read the file. A recording that is there is replaced as soon as somebody connects, any other
-        file is an error when the mock is served. Handshakes are not in it, so that no cookie or authorization is.
+        file is an error when the mock is served. So is one that another server, or another process, records to: each of
+        several workers needs a file of its own (``f"feed-{os.getpid()}.jsonl"``). Handshakes are not in it, so that no
+        cookie or authorization is.
 
         Args:
             path: The file, which ends in ``.jsonl``, ``.ndjson`` or ``.parquet``; None: nothing is recorded.

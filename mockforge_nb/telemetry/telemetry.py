@@ -151,6 +151,11 @@ class Telemetry:
 
     # Its end
 
+    def flush(self) -> None:
+        """Export what there is, and go on."""
+        for provider in self._own:
+            provider.force_flush()
+
     def close(self) -> None:
         """Export what is left, and let providers of others have the last numbers."""
         self.metrics.freeze()

@@ -9,48 +9,44 @@ difference.
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import quote, unquote_to_bytes
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from websockets.exceptions import ProtocolError as FrameError
 from websockets.frames import Close
 
 from mockforge_nb.core.events import Failed
-from mockforge_nb.core.message import BINARY, CLOSE, PING, PONG, TEXT
-from mockforge_nb.core.program import head
+from mockforge_nb.core.message import CLOSE, PING, PONG, TEXT
 from mockforge_nb.errors import ProtocolError
 
 from .connection import Connection
 from .door import Door
 from .frames import FrameReader
-from .request import END, is_key
+from .request import END, Asked
+from .scope import Event, Receive, Scope, Send, frame, heard
 
 if TYPE_CHECKING:
     from .listener import Listener
-
-Scope: TypeAlias = MutableMapping[str, Any]
-Event: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Event]]
-Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
 HIGH_WATER = 65_536
 LOW_WATER = 16_384
 """From how many bytes on that the server has not taken the session waits, and until how many; as asyncio's sockets."""
 
-SENDS_PER_TURN = 64
-"""After how many messages others have their turn, though the server takes all."""
+PER_TURN = 64
+"""After how many messages others have their turn, though the server takes, or has, all of them."""
 
 UNBOUNDED = 2**62
 """The largest message of ours: what a session says is bounded by what it is told to say."""
 
-KEY = b64encode(b"mockforge_nb asgi")[:22] + b"=="
-"""For a handshake that has none (RFC 8441 §5): nobody looks at it but our own door."""
-
-UNMASKED = b"\x00\x00\x00\x00"
-"""A masking key that leaves a payload as it is: the frame is read by our own connection."""
+MOST_HELD = 2**20
+"""How many bytes are taken from the server though the connection is paused: it says that a client left only behind
+what the client said before."""
+HELD_EACH = 64
+"""For how many bytes a message counts there besides its own."""
+HELD_SECONDS = 60.0
+"""How long a client is waited for of which that much is held, and nothing is taken: its end could not be heard. uvicorn
+gives up after 40 s, as it reads no pong either."""
 
 RESPONSE = "websocket.http.response"
 """The extension by which a handshake is refused with any response; without it it is a 403."""
@@ -60,53 +56,6 @@ _OWN_HEADERS = frozenset({
     "sec-websocket-extensions", "sec-websocket-protocol",
 })  # fmt: skip
 """The headers of a response that are the server's to make."""
-
-_SAFE = "!$&'()*+,;=:@/~-._"
-
-
-def path_of(scope: Scope) -> tuple[str, bool]:
-    """Return a request's path from where the application is mounted on, percent-encoded, and whether it is mounted."""
-    root, path = scope.get("root_path", "").rstrip("/"), scope["path"]
-    raw: bytes = scope.get("raw_path") or b""
-    raw = raw.partition(b"?")[0]
-    inside = bool(root) and (path == root or path.startswith(f"{root}/"))
-    rest = path[len(root) :] if inside else path
-    # What was sent tells a slash from an encoded one; a middleware that changes the path may have left it behind.
-    parts = raw.split(b"/")
-    taken = root.count("/") + 1 if inside else 1
-    sent = b"".join(b"/" + part for part in parts[taken:])
-    if unquote_to_bytes(sent).decode(errors="replace") == rest:
-        return sent.decode("ascii", errors="replace"), bool(root)
-    return quote(rest, safe=_SAFE), bool(root)
-
-
-def request_of(scope: Scope, path: str) -> bytes:
-    """Return the request of a handshake (RFC 6455 §4.1) at a path; the headers are the client's own."""
-    query: bytes = scope.get("query_string") or b""
-    lines = [b"GET %s HTTP/1.1" % (path.encode() + (b"?" + query if query else b""))]
-    headers: list[tuple[bytes, bytes]] = [
-        (bytes(name), bytes(value)) for name, value in scope.get("headers", ()) if not bytes(name).startswith(b":")
-    ]
-    # Test clients send a word in place of a key.
-    headers = [(n, v) for n, v in headers if n.lower() != b"sec-websocket-key" or is_key(v.decode("latin-1"))]
-    named = {name.lower() for name, _ in headers}
-    offered = ", ".join(scope.get("subprotocols", ()))
-    needed = [
-        (b"Upgrade", b"websocket"),
-        (b"Connection", b"Upgrade"),
-        (b"Sec-WebSocket-Key", KEY),
-        (b"Sec-WebSocket-Version", b"13"),
-        *([(b"Sec-WebSocket-Protocol", offered.encode())] if offered else []),
-    ]
-    headers += [(name, value) for name, value in needed if name.lower() not in named]
-    lines += [name + b": " + value for name, value in headers]
-    return b"\r\n".join(lines) + END
-
-
-def _frame(opcode: int, payload: bytes) -> bytes:
-    """Return a whole frame as a client sends it."""
-    opening = head(opcode, len(payload))
-    return bytes((opening[0], opening[1] | 0x80)) + opening[2:] + UNMASKED + payload
 
 
 def _close_payload(code: object, reason: object) -> bytes | None:
@@ -145,8 +94,11 @@ class AsgiTransport(asyncio.Transport):
         self._out: deque[tuple[Event, int]] = deque()
         self._size = 0
         self._work = asyncio.Event()
-        self._reads = asyncio.Event()
-        self._reads.set()
+        self._reads = True
+        self._held: deque[bytes] = deque()  # what came while the connection was paused
+        self._held_size = 0
+        self._room = asyncio.Event()  # whether more may be held
+        self._room.set()
         self._paused = False  # whether the connection is to wait
         self._closed = False  # whether a close frame was said, after which nothing is
         self._confirms = b""  # what a client's says that answers it
@@ -154,40 +106,79 @@ class AsgiTransport(asyncio.Transport):
         self._gone = False  # whether nobody takes anything any more
         self._closing = False
         self._over = asyncio.Event()
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
-    async def run(self, request: bytes) -> None:
+    async def run(self, asked: Asked) -> None:
         """Drive the connection to its end."""
         if (await self._receive())["type"] != "websocket.connect":
             return  # the client is gone already
         self._protocol.connection_made(self)
-        self._feed(request)
+        self._protocol.asks(asked)
         tasks = [self._loop.create_task(each) for each in (self._reading(), self._writing())]
+        for task in tasks:
+            task.add_done_callback(self._done)
         try:
             await self._over.wait()
         finally:
             self._lost()  # also where the server cancels this
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            if self._loop.is_running():  # else this is what is left of a loop that ended, and nothing can be awaited
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
         if self._error is not None:
             raise self._error
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """Take note of how one of them ended: what the server raises, it is told of."""
+        if not task.cancelled():
+            error = task.exception()
+        elif self._over.is_set():
+            return  # by us
+        else:
+            error = asyncio.CancelledError()
+        if error is not None:
+            if not isinstance(error, OSError):  # as servers say that the client is gone
+                self._error = self._error or error
+            self._lost()
 
     # From the server to the connection
 
     async def _reading(self) -> None:
-        try:
-            while True:
-                await self._reads.wait()
-                message = await self._receive()
-                if message["type"] == "websocket.disconnect":
-                    self._left(message.get("code", 1005), message.get("reason"))
+        received = 0
+        while not self._over.is_set():
+            if not self._room.is_set():
+                try:
+                    await asyncio.wait_for(self._room.wait(), HELD_SECONDS)
+                except TimeoutError:
+                    self._left(1006, None)
                     return
-                text = message.get("text")
-                opcode, payload = (BINARY, message["bytes"]) if text is None else (TEXT, text.encode())
-                self._feed(_frame(opcode, payload))
-        except Exception as error:  # noqa: BLE001  # the server's, which is told of it
-            self._fail(error)
+            event = await self._receive()
+            if isinstance(event, Mapping) and event.get("type") == "websocket.disconnect":
+                self._left(event.get("code", 1005), event.get("reason"))
+                return
+            self._take(heard(event))
+            received += 1
+            if received % PER_TURN == 0:
+                await asyncio.sleep(0)
+
+    def _take(self, data: bytes) -> None:
+        """Let the connection read a message, or hold it where it is paused."""
+        if self._reads and not self._held:
+            self._feed(data)
+            return
+        self._held.append(data)
+        self._held_size += len(data) + HELD_EACH
+        if self._held_size >= MOST_HELD:
+            self._room.clear()
+
+    def _give(self, *, all_of_it: bool = False) -> None:
+        """Let the connection read what was held."""
+        while self._held and (self._reads or all_of_it) and not self._over.is_set():
+            data = self._held.popleft()
+            self._held_size -= len(data) + HELD_EACH
+            self._feed(data)
+        if self._held_size < MOST_HELD:
+            self._room.set()
 
     def _feed(self, data: bytes) -> None:
         """Let the connection read; one that is paused has taken the whole message already."""
@@ -203,6 +194,7 @@ class AsgiTransport(asyncio.Transport):
         """Take note that the client is gone; a connection says by itself that it ends after a close frame."""
         if self._over.is_set() or self._ending:
             return
+        self._give(all_of_it=True)  # it was said before
         self._gone = True
         self._out.clear()
         self._size = 0
@@ -210,12 +202,7 @@ class AsgiTransport(asyncio.Transport):
         if payload is None or self._frames is None:
             self._lost()
         else:
-            self._feed(_frame(CLOSE, payload))
-
-    def _fail(self, error: Exception) -> None:
-        if not isinstance(error, OSError):  # as servers say that the client is gone
-            self._error = self._error or error
-        self._lost()
+            self._feed(frame(CLOSE, payload))
 
     # From the connection to the server
 
@@ -300,27 +287,23 @@ class AsgiTransport(asyncio.Transport):
     def _reply(self, opcode: int, payload: bytes) -> None:
         """Let the connection read what a client answers by itself."""
         if not (self._gone or self._ending):
-            self._feed(_frame(opcode, payload))
+            self._feed(frame(opcode, payload))
 
     async def _writing(self) -> None:
         sent = 0
-        try:
-            while True:
-                if self._out:
-                    event, size = self._out.popleft()
-                    await self._send(event)
-                    self._taken(event, size)
-                    sent += 1
-                    if sent % SENDS_PER_TURN == 0:
-                        await asyncio.sleep(0)
-                elif self._ending:
-                    self._end()
-                    return
-                else:
-                    self._work.clear()
-                    await self._work.wait()
-        except Exception as error:  # noqa: BLE001  # the server's, which is told of it
-            self._fail(error)
+        while not self._over.is_set():
+            if self._out:
+                event, size = self._out.popleft()
+                await self._send(event)
+                self._taken(event, size)
+                sent += 1
+                if sent % PER_TURN == 0:
+                    await asyncio.sleep(0)
+            elif self._ending:
+                self._end()
+            else:
+                self._work.clear()
+                await self._work.wait()
 
     def _taken(self, event: Event, size: int) -> None:
         """Go on with what waited for the server to take something."""
@@ -379,10 +362,21 @@ class AsgiTransport(asyncio.Transport):
     def _lost(self) -> None:
         if self._over.is_set():
             return
-        self._over.set()
         self._closing = self._gone = True
         self._out.clear()
-        self._protocol.connection_lost(None)
+        self._held.clear()
+        # Who swallows a cancellation finds that it is over.
+        for tell in (self._over.set, self._work.set, self._room.set, lambda: self._protocol.connection_lost(None)):
+            try:
+                tell()
+            except RuntimeError:
+                if not self._loop.is_closed():
+                    raise
+                # Who waits on a loop that is closed cannot be woken.
+
+    def forsake(self) -> None:
+        """Take note that the loop ended without a word."""
+        self._lost()
 
     # What a transport tells
 
@@ -400,10 +394,12 @@ class AsgiTransport(asyncio.Transport):
         return self._size
 
     def pause_reading(self) -> None:  # noqa: D102  # asyncio.ReadTransport's
-        self._reads.clear()
+        self._reads = False
 
     def resume_reading(self) -> None:  # noqa: D102
-        self._reads.set()
+        self._reads = True
+        if self._held:
+            self._loop.call_soon(self._give)  # not now: the connection is at work
 
     def is_reading(self) -> bool:  # noqa: D102
-        return self._reads.is_set()
+        return self._reads

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError, Future
@@ -29,6 +30,7 @@ class BorrowedLoop:
         self.failures: list[Exception] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.RLock()
+        self._pid = os.getpid()
 
     @property
     def runs(self) -> bool:
@@ -51,6 +53,8 @@ class BorrowedLoop:
                 "a mock's ASGI application runs on asyncio, and this server runs it on something else; "
                 "use the asyncio or uvloop worker (hypercorn --worker-class asyncio)"
             ) from None
+        if self._pid != os.getpid():  # in a fork: the loop of before, and who holds the lock, are the parent's
+            self._pid, self._loop, self._lock = os.getpid(), None, threading.RLock()
         with self._lock:
             if self._loop is running:
                 return False

@@ -16,6 +16,7 @@ from .deadline import Deadline
 from .dial import Refused, dial
 from .handshake import Handshake, refused
 from .page import Page, shown
+from .request import Asked
 from .sockets import give_back, peer_of
 from .upstream import Upstream
 
@@ -75,6 +76,11 @@ class Door(asyncio.BufferedProtocol):
                 self._transport.pause_reading()
             return
         self._early = self._handshake.receive(data)
+        self._go_on()
+
+    def asks(self, asked: Asked) -> None:
+        """Take a request that somebody else has read."""
+        self._handshake.take(asked)
         self._go_on()
 
     def eof_received(self) -> None:  # noqa: D102

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 from http.client import responses
@@ -33,6 +33,18 @@ if TYPE_CHECKING:
 
 TLS_HANDSHAKE = 0x16
 """The first byte of a TLS connection (RFC 8446 §5.1)."""
+LET_IN = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
+"""The answer to who was let in already, as far as it is ours to make."""
+
+
+class Judged(ServerProtocol):
+    """Of a handshake that somebody else has read, and found good: frames are what is left to read."""
+
+    def parse(self) -> Generator[None]:  # noqa: D102
+        yield from super(ServerProtocol, self).parse()
+
+    def process_request(self, request: Request) -> tuple[str, str | None, str | None]:  # noqa: D102
+        return accept_key("the server's own"), None, None
 
 
 class Handshake:
@@ -97,9 +109,23 @@ class Handshake:
         for event in protocol.events_received():
             if isinstance(event, Request):
                 self.asked = Asked(event.path, tuple(event.headers.raw_items()))
-                self._answer(protocol, event, self.asked)
+                self.page = self._listener.pages.get(self.asked.path) if "Upgrade" not in event.headers else None
+                self.method = event.method
+                if self.page is None:
+                    self._answer(protocol, event, self.asked)
         self._failed()
         return b"" if self.refused else data[end:]
+
+    def take(self, asked: Asked) -> None:
+        """Answer a request that an ASGI server has read: it may be longer than what is read here, and it is good."""
+        if self._let_in(asked, LET_IN):
+            return
+        self.asked = asked
+        self.protocol = protocol = Judged(logger=SILENT)
+        headers = Headers()
+        for name, value in asked.headers:
+            headers[name] = value
+        self._answer(protocol, Request(asked.target, headers), asked)
 
     def _let_in(self, asked: Asked, answer: bytes) -> bool:
         """Answer an ordinary request, if there is a plan and a place for it; return whether there is."""
@@ -148,10 +174,6 @@ class Handshake:
 
     def _answer(self, protocol: ServerProtocol, request: Request, asked: Asked) -> None:
         listener = self._listener
-        page = listener.pages.get(asked.path)
-        if page is not None and "Upgrade" not in request.headers:
-            self.page, self.method = page, request.method
-            return
         found = listener.routes.find(asked.path)
         if found is None:
             self._refuse(HTTPStatus.NOT_FOUND, listener.routes.missing(asked.path))

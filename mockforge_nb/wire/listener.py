@@ -273,6 +273,14 @@ class Listener:
         for each in [*self.sockets, *self.upstreams]:
             each.forget()
 
+    def disown(self) -> None:
+        """In a forked child that serves by itself: the connections are the parent's."""
+        self.forget()
+        for connection in self.connections:
+            connection.lost = True
+        self.sockets.clear()
+        self.upstreams.clear()
+
     # What a connection asks and tells
 
     def tap(self, plan: Plan, *, upstream: bool = False) -> Tap | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from pathlib import Path
 from queue import SimpleQueue
@@ -19,14 +19,12 @@ from mockforge_nb.formats.lines import salvaged
 from mockforge_nb.formats.parquet import ParquetRecording, beside, was_recorded
 from mockforge_nb.formats.private import private
 
+from .claims import claim, release
+
 GATHER_SECONDS: Final = 0.05
 """How long lines are gathered before they are written; a process that is killed loses no more."""
 
 PARQUET: Final = ".parquet"
-
-_recording: set[Path] = set()
-"""The files that are being recorded to: two recorders would overwrite each other's."""
-_busy = threading.Lock()
 
 Row: TypeAlias = tuple[ConnectionRecord, int, int, int, bytes, tuple[int, str] | None]
 
@@ -51,12 +49,12 @@ class Recorder:
         first: Its first line.
 
     Raises:
-        RecordingError: The file is there and is no recording, or cannot be written.
+        RecordingError: The file is there and is no recording, cannot be written, or is being recorded by others.
     """
 
     def __init__(self, wanted: Recording, first: dict[str, Any]) -> None:
         self.path = path = Path(wanted.path)
-        self._wanted = wanted
+        self._wanted, self._first = wanted, first
         self.error: RecordingError | None = None
         self._made = Lines(wanted.redact)
         self._rows: SimpleQueue[Row | None] = SimpleQueue()
@@ -66,18 +64,17 @@ class Recorder:
         self._there = [line for _, line in salvaged(path).entries] if wanted.append else [first]
         self._ends = _ends(self._there)
         self._file: TextIOWrapper | None = None
+        self._closed = False
+        self._pid = os.getpid()  # where its thread is
         self._table: ParquetRecording | None = None
-        with _busy:
-            if path.resolve() in _recording:
-                raise RecordingError(f"{path} is being recorded by another server of this process; stop that first")
-            _recording.add(path.resolve())
+        there = claim(path)
         try:
             self._look()
             # What is there is kept until there is something to put in its place.
-            if not path.exists():
+            if not there:
                 self._begin()
         except BaseException:
-            _recording.discard(path.resolve())
+            release(path)
             raise
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mockforge_nb recorder", daemon=True)
@@ -119,11 +116,27 @@ class Recorder:
         self._rows.put((record, time_ns, direction, opcode, payload, close))
 
     def close(self) -> None:
-        """Write what is left, and end."""
+        """Write what is left, and end; closing twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
         self._rows.put(None)
         self._stop.set()
         self._thread.join(10)
-        _recording.discard(self.path.resolve())
+        release(self.path)
+
+    def again(self) -> Recorder:
+        """Return a recorder that goes on behind what this one has recorded: itself, unless it is closed or a parent's.
+
+        Raises:
+            RecordingError: The file cannot be written any more.
+        """
+        if not self._closed and self._pid == os.getpid():
+            return self
+        began = self._file is not None and self.path.exists()
+        made = Recorder(replace(self._wanted, append=began or self._wanted.append), self._first)
+        made.error = self.error
+        return made
 
     def _work(self) -> None:
         while (row := self._rows.get()) is not None:

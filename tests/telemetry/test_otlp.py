@@ -17,8 +17,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from websockets.sync.client import connect
 
 from mockforge_nb import Mock
+from tests.wire.hosts import hosted
 
 
 class Receiver:
@@ -98,6 +100,18 @@ def test_spans_and_metrics_arrive(receiver: Receiver) -> None:
     counted = next(metric for metric in receiver.metrics if metric.name == "websocket.messages")
     assert sorted(point.as_int for point in counted.sum.data_points) == [1, 1]
     assert receiver.services == {"mockforge_nb"}
+
+
+def test_they_arrive_when_an_asgi_server_ends_and_after_it_begins_again(receiver: Receiver) -> None:
+    app = Mock().trace(otlp=receiver.url).metrics(otlp=receiver.url).echo().asgi()
+    for run in (1, 2):
+        with hosted(app) as url, connect(f"{url}/ws") as client:
+            client.send("x")
+            assert client.recv() == "x"
+        assert sorted(span.name for span in receiver.spans) == sorted(["WS /ws", "message in", "message out"] * run)
+        counted = [metric for metric in receiver.metrics if metric.name == "websocket.messages"][-1]
+        assert sorted(point.as_int for point in counted.sum.data_points) == [run, run]
+    app.stop()
 
 
 def test_where_opentelemetrys_variables_say(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from mockforge_nb import Mock
 from mockforge_nb.asgi import REFUSED, MockApp
 from mockforge_nb.core.faults import FAULTS
 from mockforge_nb.errors import OptionError, ProtocolError
-from mockforge_nb.wire.asgi import path_of
+from mockforge_nb.wire.scope import path_of
 
 from .hosts import HOSTS, Driven, drain, hosted, refusal
 from .raw import PATIENCE
