@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cassettes import Proxied
@@ -107,6 +108,9 @@ def _plan(mock: Mock, path: PathPattern) -> Plan:
         raise OptionError("otherwise()", mock, "never comes to it, as echo() answers every message")
     if isinstance(behaviour, Replay):
         _check_keys(behaviour, path)
+        for each in recordings:
+            if Path(each.path).resolve() == Path(behaviour.program.name).resolve():
+                raise OptionError("record(path=)", each.path, "is the file that is played", "record to another one")
     if isinstance(behaviour, Relay):
         unknown = [name for name in behaviour.upstream.names if name not in path.names]
         if unknown:

@@ -130,7 +130,8 @@ class SettingWords(Generic[R]):
 
         Without a certificate one is made for localhost, 127.0.0.1, ::1 and the host that is served at, by an authority
         that every server of this process shares: ``server.ca`` is its certificate, by which a client of yours trusts
-        it. ``server.client()`` does by itself.
+        it. ``server.client()`` does by itself. A TLS handshake that fails is a row of the traffic with the reason, as
+        far as OpenSSL has one: who connects and goes away, or says nothing in time, leaves none.
 
         Args:
             certificate: A PEM file of the certificate and those that lead to its root; None: one is made.
@@ -173,10 +174,10 @@ class SettingWords(Generic[R]):
         A large one is better a ``.parquet`` file, a row in place of each line. As such a file can be read only once
         it is whole, what comes is also in a replay file beside it (``feed.parquet.jsonl``) until the server stops.
 
-        Only its owner may read the file. A recording that is there is replaced as soon as somebody connects, any other
-        file is an error when the mock is served. So is one that another server, or another process, records to: each of
-        several workers needs a file of its own (``f"feed-{os.getpid()}.jsonl"``). Handshakes are not in it, so that no
-        cookie or authorization is.
+        Only its owner may read the file. A recording that is there is replaced as soon as somebody connects; any other
+        file, and the one that the mock itself plays, is an error when the mock is served. So is one that another
+        server, or another process, records to: each of several workers needs a file of its own
+        (``f"feed-{os.getpid()}.jsonl"``). Handshakes are not in it, so that no cookie or authorization is.
 
         Args:
             path: The file, which ends in ``.jsonl``, ``.ndjson`` or ``.parquet``; None: nothing is recorded.

@@ -21,6 +21,11 @@ ANYWHERE: Final = ("", "0.0.0.0", "::")
 
 _CERTIFICATES: Final = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
+_WAYS: Final = (
+    "openssl x509 -inform der -in … makes one of a certificate in DER, openssl pkcs12 -nodes -in … of a .p12 or .pfx"
+)
+"""DER and PKCS #12 both begin as any ASN.1 does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tls:
@@ -61,11 +66,18 @@ class Tls:
             raise OptionError(where, file, "has no private key in it", "valid: key= names a PEM file that has")
         if "ENCRYPTED" in key and self.password is None:
             raise OptionError("tls(password=)", None, "is missing, as the private key is encrypted")
+        for each in found:
+            try:
+                ssl.create_default_context(cadata=each)
+            except (ssl.SSLError, ValueError) as error:
+                raise OptionError("tls(certificate=)", self.certificate, _why(error, encrypted=False)) from None
         try:
             # A password that is never asked for at the terminal: nobody may sit there.
             made.load_cert_chain(self.certificate, self.key, self.password or "")
         except (ssl.SSLError, ValueError) as error:
-            raise OptionError("tls(key=)", self.key or self.certificate, _why(error, "ENCRYPTED" in key)) from None
+            raise OptionError(
+                "tls(key=)", self.key or self.certificate, _why(error, encrypted="ENCRYPTED" in key)
+            ) from None
         return made, "\n".join(found) + "\n"
 
     def trust(self, certificates: str) -> SSLContext:
@@ -106,15 +118,16 @@ def _path(value: object, where: str) -> str | None:
 
 def _read(path: str, where: str) -> str:
     try:
-        return Path(path).read_text("ascii")
-    except UnicodeDecodeError:
-        raise OptionError(where, path, "is no PEM file", "openssl x509 -inform der -in … makes one of a DER") from None
-    except OSError as error:
-        raise OptionError(where, path, f"cannot be read: {error.strerror or error}") from None
+        data = Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: there is a NUL in its name
+        raise OptionError(where, path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if b"-----BEGIN " not in data:
+        raise OptionError(where, path, "is no PEM file", _WAYS if data[:1] == b"\x30" else "valid: a PEM file")
+    return data.decode(errors="replace")  # what stands between its blocks is a comment, in any encoding
 
 
-def _why(error: Exception, encrypted: bool) -> str:
-    """Return why OpenSSL does not take a key, in words."""
+def _why(error: Exception, *, encrypted: bool) -> str:
+    """Return why OpenSSL does not take a certificate or a key, in words."""
     reason = getattr(error, "reason", None) or str(error)
     known = {
         "KEY_VALUES_MISMATCH": "is not the key of the certificate",

@@ -464,3 +464,11 @@ def test_what_a_script_has_no_words_for_has_no_line() -> None:
     assert line_of(0, 1, IN, CLOSE, b"", (1000, "")) is None
     assert line_of(1.23456, 2, OUT, ABORT, b"") == {"ts": 1.235, "connection": 2, "error": True}
     assert line_of(0, 1, OUT, CLOSE, b"", (1005, "")) == {"ts": 0, "connection": 1, "close": True}
+
+
+def test_the_file_that_is_played_is_not_recorded_to(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    Script().send("hi").save(file)
+    with pytest.raises(OptionError, match="is the file that is played; record to another one"):
+        Mock().replay(file).record(tmp_path / "." / "a.jsonl").serve(port=0)
+    assert Script.load(file).steps[0].payload is not None

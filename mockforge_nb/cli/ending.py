@@ -9,9 +9,16 @@ from queue import Empty, SimpleQueue
 from types import FrameType, TracebackType
 from typing import Any, Final, Literal, Self
 
+from .say import hurry
+
 SIGNALS: Final = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
-)  # SIGBREAK: Windows' Ctrl-Break
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+)  # SIGHUP: its terminal was closed; SIGBREAK: Windows' Ctrl-Break
+
+AGAIN_SECONDS: Final = 0.3
+"""How soon after a signal another one is taken for the same: keys bounce, and a shell may pass on what we had, too."""
+UNREAD_SECONDS: Final = 1.0
+"""How long, once it ends, is waited for who should read the output and does not."""
 
 Why = Literal["signal", "time", "done"]
 
@@ -19,32 +26,47 @@ Why = Literal["signal", "time", "done"]
 class Ending:
     """Takes the signals that end a command, as long as its block runs; a second one ends the process at once.
 
-    Args:
-        seconds: After how long it ends anyway; None: never.
+    Attributes:
+        why: Why it has ended; None: it has not.
+        parting: What is written to the terminal before the process ends at once, so that it can be used again.
     """
 
-    def __init__(self, seconds: float | None = None) -> None:
+    def __init__(self) -> None:
         # A queue of C: its put may interrupt its get, as a signal's handler does.
         self._queue: SimpleQueue[Why] = SimpleQueue()
-        self._until = None if seconds is None else time.monotonic() + seconds
-        self._before: list[Any] = []
+        self._until: float | None = None
+        self._signalled_at = 0.0
+        self._before: dict[int, Any] = {}
         self.why: Why | None = None
+        self.parting = b""
 
     def __enter__(self) -> Self:
-        self._before = [signal.signal(number, self._signalled) for number in SIGNALS]
+        for number in SIGNALS:
+            # nohup has it ignored; that others are is the doing of shells that start us with an ampersand.
+            if number != getattr(signal, "SIGHUP", None) or signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._signalled)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, before in zip(SIGNALS, self._before, strict=True):
+        for number, before in self._before.items():
             signal.signal(number, before)
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
-        if self.why is not None:
+        now = time.monotonic()
+        if self.why is None:
+            self.why, self._signalled_at = "signal", now
+            hurry(UNREAD_SECONDS)
+            self._queue.put("signal")
+        elif now - self._signalled_at >= AGAIN_SECONDS:
+            if self.parting:
+                os.write(1, self.parting)
             os._exit(128 + number)
-        self.why = "signal"
-        self._queue.put("signal")
+
+    def after(self, seconds: float | None) -> None:
+        """Let it end after a time from now on; None: at no time."""
+        self._until = None if seconds is None else time.monotonic() + seconds
 
     def end(self) -> None:
         """Let it end; any thread may say so."""

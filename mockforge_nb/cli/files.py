@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from . import words
-from .say import Failed, say, say_json, told
+from . import targets
+from .say import Failed, console, printable, say, say_json, told
 
 if TYPE_CHECKING:
     from mockforge_nb.core.program import Step
@@ -60,7 +60,9 @@ class Report:
 
 
 def validate(
-    files: Annotated[list[Path], typer.Argument(help="Replay files, recordings, tables.")], as_json: JSON = False
+    # Typer would end at the first file that may not be read.
+    files: Annotated[list[Path], typer.Argument(help="Replay files, recordings, tables.", readable=False)],
+    as_json: JSON = False,
 ) -> None:
     """Check files; every problem is a line PATH:LINE: PROBLEM, and the exit code is 1 if there is one."""
     reports = [_checked(path) for path in files]
@@ -69,7 +71,7 @@ def validate(
     else:
         for each in reports:
             for line in each.lines():
-                say(line)
+                say(printable(line))
     if any(each.problems for each in reports):
         raise Failed
 
@@ -84,7 +86,7 @@ def _checked(path: Path) -> Report:
             several = _connections(path, said)
         except ScriptError as error:
             return Report(str(path), error.problems, tuple(said))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             return Report(str(path), (Problem(0, told(error)),), tuple(said))
     summary = script.summary() if several < 2 else f"{several:,} connections"
     return Report(str(path), (), tuple(said), summary)
@@ -133,12 +135,9 @@ def convert(
     force: FORCE = False,
 ) -> None:
     """Write a file as another kind; of a recording all its connections, unless one is named."""
-    from mockforge_nb.errors import OptionError
     from mockforge_nb.formats import lines
 
-    words.unless_there(target, force=force)
-    if target.exists() and target.samefile(source):
-        raise OptionError("convert", str(target), "is what is read", "write to another file")
+    targets.new(target, "TO", force=force, reads=str(source))
     options = table_options(time, unit, rate, columns, template)
     if connection is None and not options and target.suffix.lower() in lines.WRITTEN:
         with _warned() as said:
@@ -174,13 +173,14 @@ def show(
     time: TIME = None,
     unit: UNIT = None,
     rate: RATE = None,
+    columns: COLUMNS = None,
     template: TEMPLATE = None,
     connection: CONNECTION = None,
     as_json: JSON = False,
 ) -> None:
     """Show what is in a file: how much, its connections, its first messages."""
     with _warned() as said:
-        script = load(file, connection=connection, **table_options(time, unit, rate, None, template))
+        script = load(file, connection=connection, **table_options(time, unit, rate, columns, template))
         about = _about(file, script)
         about["connections"] = _listed(file)
     about["warnings"] = [] if about["connections"] and connection is None else said
@@ -248,23 +248,22 @@ def _print(about: dict[str, Any], rows: list[dict[str, Any]], of: int) -> None:
     import json
 
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False, safe_box=True)
+    screen = console(highlight=False, safe_box=True)
     for name in ("file", "summary", "url", "opened", "written"):
         if about[name]:
-            console.print(Text(f"{name:8} {about[name]}"), soft_wrap=True)
+            screen.print(Text(f"{name:8} {printable(about[name])}"), soft_wrap=True)
     for text in about["warnings"]:
-        console.print(Text(f"warning  {text}", style="yellow"), soft_wrap=True)
+        screen.print(Text(f"warning  {printable(text)}", style="yellow"), soft_wrap=True)
     if len(about["connections"]) > 1:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for name in about["connections"][0]:
             table.add_column(name, justify="left" if name in ("path", "opened") else "right")
         for each in about["connections"]:
-            table.add_row(*(Text("" if value is None else str(value)) for value in each.values()))
-        console.print(table)
+            table.add_row(*(Text("" if value is None else printable(value)) for value in each.values()))
+        screen.print(table)
     if not rows:
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -274,9 +273,10 @@ def _print(about: dict[str, Any], rows: list[dict[str, Any]], of: int) -> None:
     for row in rows:
         value = row["message"]
         text = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
-        text += f" [{row['id']}]" if "id" in row else ""
+        text = printable(text)
+        text += f" [{printable(row['id'])}]" if "id" in row else ""
         text += " (closes)" if "close" in row else ""
         table.add_row(f"{row['ms']:,.10g}", row["dir"], Text(text if len(text) <= WIDE else text[: WIDE - 1] + "…"))
-    console.print(table)
+    screen.print(table)
     if len(rows) < of:
-        console.print(f"… and {of - len(rows):,} more")
+        screen.print(f"… and {of - len(rows):,} more")

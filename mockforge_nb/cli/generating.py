@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from . import words
+from . import targets, words
 from .files import COLUMNS, FORCE, TEMPLATE, TIME, UNIT, load, table_options
 from .group import Group
-from .say import aside
+from .say import aside, write
 
 if TYPE_CHECKING:
     from mockforge_nb.script import Script
@@ -35,11 +34,11 @@ SEED = Annotated[int | None, typer.Option(help="The same messages on every run."
 
 def _written(script: Script, out: Path | None, *, force: bool) -> None:
     if out is None:
-        sys.stdout.write(script.text())
-        return
-    words.unless_there(out, force=force)
+        # A replay file is UTF-8, whatever the terminal is.
+        return write(script.text().encode())
+    targets.new(out, "-o", force=force)
     script.save(out)
-    aside(f"{out}: {script.summary()}")
+    return aside(f"{out}: {script.summary()}")
 
 
 def _said(**options: Any) -> dict[str, Any]:

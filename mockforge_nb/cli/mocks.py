@@ -17,6 +17,20 @@ SOURCES: Final = ("FILE", "--echo", "--proxy URL", "--faker SCHEMA", "--feed NAM
 OF_TABLES: Final = ("time", "unit", "by", "template", "columns", "rebase")
 OF_REPLAYS: Final = ("speed", "duration", "loop", "shared", "then", "timing")
 
+SCRIPTS: Final = ("file", "faker", "feed")
+GOES_WITH: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(OF_TABLES, ("file",)),
+    **dict.fromkeys(OF_REPLAYS, SCRIPTS),
+    **dict.fromkeys(("shared", "then", "rate"), (*SCRIPTS, "llm")),
+    "number": ("faker", "feed", "llm"),
+    "model": ("llm",),
+    "connection": ("file",),
+    "header": ("proxy",),
+    "insecure": ("proxy",),
+}
+"""The options that say how something is served, and with what they go."""
+SPELLED: Final = {"file": "FILE", "columns": "--column"}
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -47,7 +61,7 @@ class Wanted:
     clock: str | None = None
     rate: float | None = None
     n: int | None = None
-    model: str = "local"
+    model: str | None = None
     connection: int | None = None
     templates: bool = True
     prometheus: bool = False
@@ -85,34 +99,30 @@ class Wanted:
 
         said = list(self.sources)
         if not said and (environment.replay_file() or environment.upstream()):
-            self._only("what the environment says", ())
+            self._check("", "what the environment says")
             return Mock.from_env()
         if len(said) != 1:
             problem = "say nothing of what is served" if not said else "are two things to serve"
-            given = " and ".join("FILE" if name == "file" else f"--{name}" for name in said) or "the options"
+            given = " and ".join(_spelled(name) for name in said) or "the options"
             raise OptionError("serve", given, problem, f"one of: {', '.join(SOURCES)}")
         name, value = next(iter(self.sources.items()))
-        script: object = None
+        self._check(name, _spelled(name))
         if name == "file":
             return self._file(str(value))
         if name == "faker":
-            script = self._faker(value)
-        elif name == "feed":
+            return Mock().replay(self._faker(value), **self._said(OF_REPLAYS))
+        if name == "feed":
             script = words.feed(value, rate=self.rate, seed=self.seed, n=self.n)
-        if script is not None:
-            self._only("a script", OF_REPLAYS)
             return Mock().replay(script, **self._said(OF_REPLAYS))
         if name == "llm":
-            self._only("a story", ("shared", "then"))
             return Mock().narrate(
                 value,
                 events=self.n or 100,
                 rate=1.0 if self.rate is None else self.rate,
-                model=self.model,
+                model=self.model or "local",
                 seed=1 if self.seed is None else self.seed,
                 **self._said(("shared", "then")),
             )
-        self._only("--" + name, ())
         if name == "echo":
             return Mock().echo()
         return Mock().proxy(value, record=self.record, redact=self.redact, headers=self.headers, ssl=self.verify)
@@ -130,18 +140,35 @@ class Wanted:
         if self.connection is not None:
             from mockforge_nb.script import Script
 
-            self._only("--connection", OF_REPLAYS)
-            source = Script.load(path, connection=self.connection)
+            for name in OF_TABLES:
+                if self.playing.get(name) is not None:
+                    problem = "does not go with --connection, as a recording is no table"
+                    raise OptionError(_spelled(name), self.playing[name], problem)
+            source = script = Script.load(path, connection=self.connection)
+            if not script.recorded.connection:
+                raise OptionError("--connection", self.connection, f"goes with a recording, which {path} is not")
         return Mock().replay(source, rate=self.rate, **self._said((*OF_TABLES, *OF_REPLAYS)))
 
     def _said(self, names: tuple[str, ...]) -> dict[str, Any]:
         return {name: value for name, value in self.playing.items() if name in names and value is not None}
 
-    def _only(self, what: str, names: tuple[str, ...]) -> None:
+    def _check(self, source: str, what: str) -> None:
         """Raise OptionError if something is said that does not go with what is served."""
-        for name, value in self.playing.items():
-            if value not in (None, False) and name not in names:
-                raise OptionError(f"--{name}", value, f"does not go with {what}", "it goes with FILE")
+        said = {
+            **self.playing,
+            "rate": self.rate,
+            "number": self.n,
+            "model": self.model,
+            "connection": self.connection,
+            "header": "…" if self.headers else None,  # a secret, as they are
+            "insecure": self.verify is False,
+        }
+        for name, value in said.items():
+            if value is not None and value is not False and source not in GOES_WITH[name]:
+                way = f"it goes with {', '.join(map(_spelled, GOES_WITH[name]))}"
+                raise OptionError(_spelled(name), value, f"does not go with {what}", way)
+        if self.redact and self.record is None:
+            raise OptionError("--redact", self.redact[0], "is of a recording, and there is none", "--record FILE")
 
     def _under(self, mock: Mock) -> Mock:
         said = self.network
@@ -158,3 +185,7 @@ class Wanted:
             except (OptionError, TypeError) as error:
                 raise OptionError("--fault", text, f"cannot be: {error}", f"write {words.FAULT}") from None
         return mock
+
+
+def _spelled(name: str) -> str:
+    return SPELLED.get(name, f"--{name}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from . import words
-from .say import Failed, say, say_json
+from .say import Failed, printable, say, say_json
 
 
 class Match(StrEnum):
@@ -74,9 +74,9 @@ def play(
         say_json({"ok": verdicts.ok, "url": verdicts.url, "counts": verdicts.counts, "verdicts": rows}, indent=2)
     else:
         said = ", ".join(f"{count:,} {word}" for word, count in verdicts.counts.items()) or "nothing to play"
-        say(f"{verdicts.url} is {'as' if verdicts.ok else 'not as'} {file} recorded it: {said}")
+        say(f"{printable(verdicts.url)} is {'as' if verdicts.ok else 'not as'} {file} recorded it: {said}")
         if not verdicts.ok:
-            say(verdicts.differences())
+            say(printable(verdicts.differences(), keep="\n"))
     if not verdicts.ok:
         raise Failed
 

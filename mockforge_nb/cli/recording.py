@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from . import words
+from . import targets, words
 from .ending import Ending
-from .say import Failed, aside, counted, say, say_json, sized
+from .say import Failed, aside, counted, printable, say, say_json, sized
 from .serving import limit, run
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def record(
         int | None,
         typer.Option(metavar="PORT", help="Be a proxy at this port (0: any free one), and record your own client."),
     ] = None,
-    path: Annotated[str, typer.Option(help="The path of --listen.")] = "/ws",
+    path: Annotated[str | None, typer.Option(help="The path of --listen; /ws unless given.")] = None,
     header: Annotated[
         list[str] | None, typer.Option(metavar="'NAME: VALUE'", help="A header of the handshake; it is not recorded.")
     ] = None,
@@ -62,7 +62,12 @@ def record(
     from mockforge_nb.errors import OptionError
     from mockforge_nb.recordings import suffix_problem
 
-    words.unless_there(out, force=force)
+    targets.new(out, "-o", force=force)
+    for text in send or ():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise OptionError("--send", text, "is no UTF-8, which a text message is") from None
     url_of(url, "record URL")
     said = words.headers(header or ())
     verify: Any = False if insecure else trust
@@ -75,7 +80,9 @@ def record(
         mock = Mock().proxy(
             url, record=out, redact=tuple(redact or ()), headers=said, ssl=verify, timeout=words.number(timeout)
         )
-        return run(mock, {"port": listen, "path": path}, seconds=limit(for_), as_json=as_json)
+        return run(mock, {"port": listen, "path": path or "/ws"}, seconds=limit(for_), as_json=as_json)
+    if path is not None:
+        raise OptionError("--path", path, "goes with --listen")
     if problem := suffix_problem(out):
         raise OptionError("-o", str(out), problem)
     most = limit(for_)
@@ -123,7 +130,7 @@ class _Session:
         )
         self._recorder: Recorder = Recorder(wanted, header(self.shown, rfc3339(opened), "client"))
         self.came = self.said = self.bytes = 0
-        self.end = ""
+        self.end = self._problem = ""
 
     def _now(self) -> int:
         # A clock that is never set back: the times of a recording only go on.
@@ -137,7 +144,7 @@ class _Session:
                 self._say(text)
             if stdin:
                 threading.Thread(target=self._read_lines, daemon=True).start()
-            while not ending.over() and (count is None or self.came < count):
+            while not (ending.over() or self._problem) and (count is None or self.came < count):
                 left = LOOK_SECONDS if until is None else min(LOOK_SECONDS, until - time.monotonic())
                 if left <= 0 or not self._take(left):
                     break
@@ -159,8 +166,13 @@ class _Session:
         self._recorder.tap(self._record, self._now(), IN, TEXT, text.encode(), None)
 
     def _read_lines(self) -> None:
-        for line in sys.stdin:
-            if text := line.rstrip("\r\n"):
+        for number, line in enumerate(sys.stdin.buffer, 1):
+            try:
+                text = line.rstrip(b"\r\n").decode()
+            except UnicodeDecodeError:
+                self._problem = f"line {number} of the standard input is no UTF-8, which a text message is"
+                return
+            if text:
                 self._say(text)
 
     def _take(self, seconds: float) -> bool:
@@ -189,16 +201,16 @@ class _Session:
         """Say what was recorded.
 
         Raises:
-            Failed: It could not be written.
+            Failed: It could not be written, or something that should be said could not be.
         """
-        error = self._recorder.error
-        if error is not None:
+        error = self._recorder.error or self._problem
+        if error:
             aside(f"error: {error}")
             raise Failed
         if as_json:
             said = {"file": str(self.out), "url": self.shown, "received": self.came, "sent": self.said}
             return say_json(said | {"bytes": self.bytes, "closed": self.end or None})
-        closed = f"; the server closed it ({self.end})" if self.end else ""
+        closed = f"; the server closed it ({printable(self.end)})" if self.end else ""
         return say(
             f"{self.out}: received {counted(self.came, 'message')}, {sized(self.bytes)}; "
             f"sent {counted(self.said, 'message')}{closed}"

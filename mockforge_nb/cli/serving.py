@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from . import words
+from . import targets, words
 from .mocks import Wanted
-from .say import Failed, aside, say, say_json
+from .say import Failed, say, say_json
 
 if TYPE_CHECKING:
     from mockforge_nb.mock import Mock
-
-    from .watching import Watch
-
-LOOK_SECONDS: Final = 0.25
-"""How often it is looked whether something has happened."""
+    from mockforge_nb.tls import Tls
 
 KEY_PASSWORD: Final = "MOCKFORGE_NB_KEY_PASSWORD"
 """The variable for a password, as what is written at a command line others may see."""
@@ -76,7 +71,9 @@ def serve(
             metavar="NARRATIVE", help="A story that a language model writes while it is sent.", rich_help_panel=DOES
         ),
     ] = None,
-    model: Annotated[str, typer.Option(help="Which model, for --llm.", rich_help_panel=DOES)] = "local",
+    model: Annotated[
+        str | None, typer.Option(help="Which model, for --llm; local unless given.", rich_help_panel=DOES)
+    ] = None,
     number: Annotated[
         int | None,
         typer.Option("-n", "--number", help="How many messages, for --faker, --feed, --llm.", rich_help_panel=DOES),
@@ -173,6 +170,9 @@ def serve(
         list[str] | None,
         typer.Option(metavar="JSONPATH", help="What is not recorded: '$..password'.", rich_help_panel=WHERE),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Replace a recording that is there.", rich_help_panel=WHERE)
+    ] = False,
     prometheus: Annotated[
         bool,
         typer.Option("--prometheus", help="Let Prometheus read metrics at /metrics.", rich_help_panel=WHERE),
@@ -215,13 +215,18 @@ def serve(
             "timing": None if timing is None else timing.value,
         },
         network={"latency": latency, "bandwidth": bandwidth, "fault": fault, "preset": preset},
-        secured={"certificate": cert, "key": key, "password": key_password} if tls or cert or key else None,
+        # A password may be of the environment, which says nothing of whether there is a key.
+        secured={"certificate": cert, "key": key, "password": key_password if cert or key else None}
+        if tls or cert or key else None,
         prometheus=prometheus, otlp=otlp, record=record, redact=tuple(redact or ()), seed=seed, clock=clock,
         rate=rate, n=number, model=model, connection=connection, templates=templates,
         headers=words.headers(header or ()), verify=False if insecure else None,
     )  # fmt: skip
+    mock = wanted.mock()
+    if record is not None:
+        targets.new(Path(record), "--record", force=force, reads=file)
     where = {"port": port, "host": host, "path": path}
-    run(wanted.mock(), where, ca=ca, seconds=limit(for_), quiet=quiet, as_json=as_json)
+    run(mock, where, ca=ca, seconds=limit(for_), quiet=quiet, as_json=as_json)
 
 
 def limit(text: str | None) -> float | None:
@@ -248,27 +253,25 @@ def run(
     from mockforge_nb.errors import OptionError
 
     from .ending import Ending
+    from .live import show, tell
     from .watching import Watch
 
-    if ca is not None and mock._tls is None:
-        raise OptionError("--ca", str(ca), "goes with --tls")
-    with Ending(seconds) as ending:
+    if ca is not None:
+        if mock._tls is None:
+            raise OptionError("--ca", str(ca), "goes with --tls")
+        secured: Tls = mock._tls.made
+        targets.authority(ca, (secured.certificate, secured.key))
+    with Ending() as ending:
         server = mock.serve(**where)
         try:
             if ca is not None and server.ca is not None:
                 ca.write_text(server.ca, "ascii")
+            ending.after(seconds)
             watch = Watch(server)
-            if as_json:
-                say_json({"event": "listening", "url": server.url, "port": server.port, "seed": server.seed})
-                _lines(watch, ending.wait, as_json=True)
-            elif sys.stdout.isatty() and not quiet:
-                _live(watch, ending.wait)
-            else:
-                say(f"listening on {server.url}")
-                _lines(watch, ending.wait, quiet=quiet)
+            show(watch, ending, quiet=quiet, as_json=as_json)
         finally:
             server.stop()
-        _tell(watch, as_json=as_json, quiet=quiet)
+        tell(watch, quiet=quiet, as_json=as_json)
         counts = watch.look()
         if as_json:
             say_json({"event": "summary", **counts.as_json()})
@@ -277,41 +280,3 @@ def run(
                 say(line)
     if counts.errors:
         raise Failed
-
-
-def _tell(watch: Watch, *, as_json: bool = False, quiet: bool = False) -> None:
-    from .watching import line_of
-
-    for event in watch.news():
-        if as_json:
-            say_json(event)
-        elif not quiet:
-            say(line_of(event))
-
-
-def _lines(watch: Watch, over: Any, *, as_json: bool = False, quiet: bool = False) -> None:
-    """Write a line an event until it is over."""
-    while not over(LOOK_SECONDS):
-        _tell(watch, as_json=as_json, quiet=quiet)
-        watch.look()  # now and then, so that not all is left to count at the end
-
-
-def _live(watch: Watch, over: Any) -> None:
-    """Show the view until it is over."""
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
-
-    console = Console()
-    if not console.is_terminal or console.is_dumb_terminal:
-        aside("this terminal cannot be drawn on: a line an event")
-        return _lines(watch, over)
-    with Live(watch.view(), console=console, auto_refresh=False, transient=True) as live:
-        while not over(LOOK_SECONDS):
-            for _ in watch.news():
-                pass
-            watch.look()
-            live.update(watch.view(), refresh=True)
-    # Not as markup: a mock may have brackets in it.
-    said = Text.assemble((watch.server.url, "bold"), f" {watch.server.mock!r}")
-    return console.print(said, soft_wrap=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mockforge_nb.core.units import human
 
-from .say import counted, sized
+from .say import counted, printable, sized
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -58,7 +58,7 @@ class Counts:
         yield "faults   " + (", ".join(f"{name} {count:,}" for name, count in self.faults.items()) or "none")
         yield "errors   " + (f"{len(self.errors):,}" if self.errors else "none")
         for error in self.errors[:10]:
-            yield f"  {error}"
+            yield f"  {printable(error)}"
         if len(self.errors) > 10:
             yield f"  … and {len(self.errors) - 10:,} more"
 
@@ -159,19 +159,23 @@ class Watch:
         rows = Table.grid(padding=(0, 2))
         rows.add_column(style="dim", no_wrap=True)
         rows.add_column()
-        rows.add_row("runs", Text(repr(self.server.mock)))
+        rows.add_row("runs", Text(printable(repr(self.server.mock))))
         rows.add_row("for", human(counts.seconds))
         open_ = f"{counts.open:,} open, {counts.connections:,} in all"
         rows.add_row("connections", open_ + (f", {counts.refused:,} refused" if counts.refused else ""))
         rows.add_row("traffic", flow)
         rows.add_row("faults", Text(", ".join(f"{k} {v:,}" for k, v in counts.faults.items()) or "none"))
         last = f"{len(counts.errors):,}, the last: {counts.errors[-1]}" if counts.errors else "none"
-        rows.add_row("errors", Text(last, style="red" if counts.errors else ""))
+        rows.add_row("errors", Text(printable(last), style="red" if counts.errors else ""))
         return Panel(rows, title=Text(self.server.url, style="bold"), subtitle="Ctrl-C ends it", box=box.ROUNDED)
 
 
 def line_of(event: Mapping[str, Any]) -> str:
-    """Return an event as a line for people."""
+    """Return an event as a line for people, in which what a client said is shown and does nothing."""
+    return printable(_line_of(event))
+
+
+def _line_of(event: Mapping[str, Any]) -> str:
     kind = event["event"]
     if kind == "opened":
         return f"connection {event['connection']} opened {event['path']} from {event['remote']}"

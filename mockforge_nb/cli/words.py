@@ -52,6 +52,8 @@ def fault(text: str) -> tuple[str, dict[str, Any]]:
     for place, part in enumerate(_COMMA.split(rest) if rest else []):
         key, equals, value = part.replace("\\,", ",").partition("=")
         if equals and key.strip():
+            if key.strip() in options:
+                raise OptionError("--fault", text, f"says {key.strip()!r} twice", f"write {FAULT}")
             options[key.strip()] = number(value)
         elif not place:
             options["probability"] = _probability(key, text)
@@ -158,9 +160,3 @@ def feed(name: str, *, where: str = "--feed", **options: Any) -> Any:
     if name not in feeds.__all__:
         raise OptionError(where, name, valid=feeds.__all__)
     return getattr(feeds, name)(**{key: value for key, value in options.items() if value is not None})
-
-
-def unless_there(path: Path, *, force: bool) -> None:
-    """Raise OptionError if a file is there that would be lost."""
-    if path.exists() and not force:
-        raise OptionError("file", str(path), "is there already", "--force writes over it")

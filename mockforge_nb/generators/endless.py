@@ -207,7 +207,9 @@ def written(value: Any) -> bytes:
     """
     try:
         return orjson.dumps(value, default=_form, option=_SLOTTED)
-    except TypeError:  # half a character, an int beyond 64 bits, keys that are no texts: the long way
+    except TypeError as error:  # half a character, an int beyond 64 bits, keys that are no texts: the long way
+        if isinstance(error.__cause__, KeyboardInterrupt):  # orjson makes a TypeError of whatever comes in between
+            raise error.__cause__ from None
         if _slotted(value):
             raise NoJSONError("beside a template it has half a character, or a number beyond 64 bits") from None
         return to_bytes(value)

@@ -32,7 +32,9 @@ from .connection import Connection
 from .courtesy import Courtesy
 from .deadline import CLOSE_SECONDS
 from .door import Door
+from .handshake import Handshake, refused
 from .page import Page
+from .secured import tell_failures
 from .timers import Timers
 from .upstream import Upstream
 
@@ -226,6 +228,7 @@ class Listener:
         self.listening = bind(host, port)
         secured: dict[str, Any] = {}
         if self.tls is not None:
+            tell_failures(self.tls, self._unsecured)
             secured = {
                 "ssl": self.tls,
                 # A client that does not speak TLS, or says nothing, has no longer than one that does.
@@ -236,6 +239,12 @@ class Listener:
             server = await self.loop.create_server(lambda: Door(self), sock=one, backlog=BACKLOG, **secured)
             self._servers.append(server)
         return int(self.listening[0].getsockname()[1])
+
+    def _unsecured(self, why: str) -> None:
+        """Log a connection whose TLS handshake failed."""
+        door = Handshake(self)
+        door.refused = f"tls: {why}"
+        refused(self, door)
 
     async def stop(self, code: int = 1001, reason: str = "") -> None:
         """Free the port, close all connections, and end those that do not answer in time."""

@@ -18,6 +18,8 @@ import trustme
 from cryptography.hazmat.primitives import serialization as form
 from websockets.sync.client import connect
 
+from mockforge_nb.cli.ending import Ending
+from mockforge_nb.cli.say import prepare
 from tests.cli.conftest import COMMAND, Run, Start, environment
 from tests.conftest import PATIENCE
 
@@ -151,16 +153,21 @@ def test_the_live_view_on_a_terminal(tmp_path: Path) -> None:
         os.close(primary)
 
 
-def test_a_second_signal_ends_it_at_once(start: Start, tmp_path: Path) -> None:
-    # A handler that does not end when it is told to holds up the stop for half a second; the signals come before.
-    serving = start("serve", "--echo", "--port", "0")
-    with connect(serving.url(), proxy=None, legacy=True):
-        os.kill(serving.process.pid, signal.SIGSTOP)
-        os.kill(serving.process.pid, signal.SIGINT)
-        os.kill(serving.process.pid, signal.SIGTERM)
-        os.kill(serving.process.pid, signal.SIGCONT)
-        ran = serving.end(None)
-    assert ran.code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+def test_a_second_signal_ends_it_at_once_unless_it_is_the_first_s_echo(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, said = [100.0], [""]
+    monkeypatch.setattr("mockforge_nb.cli.ending.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("mockforge_nb.cli.ending.os._exit", lambda code: said.append(f"exit {code}"))
+    monkeypatch.setattr("mockforge_nb.cli.ending.os.write", lambda where, data: said.append(f"{where} {data!r}"))
+    with Ending() as ending:
+        ending.parting = b"cursor"
+        signal.raise_signal(signal.SIGINT)
+        now[0] += 0.1
+        signal.raise_signal(signal.SIGINT)
+        assert (ending.over(), said) == (True, [""])
+        now[0] += 0.3
+        signal.raise_signal(signal.SIGTERM)
+    prepare()  # no hurry any more
+    assert said == ["", "1 b'cursor'", "exit 143"]
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,9 @@ def test_a_wrong_certificate_is_an_error_at_the_call(files: tuple[Path, Path], t
     other, garbage, locked = tmp_path / "other.pem", tmp_path / "garbage.pem", tmp_path / "locked.pem"
     trustme.CA().issue_cert("a").private_key_pem.write_to_path(other)
     garbage.write_text("hello")
+    broken, der = tmp_path / "broken.pem", tmp_path / "der.crt"
+    broken.write_text("-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n")
+    der.write_bytes(ssl.PEM_cert_to_DER_cert(files[0].read_text().partition("\n\n")[0]))
     from cryptography.hazmat.primitives import serialization as form
 
     key = form.load_pem_private_key(files[1].read_bytes(), None)
@@ -135,7 +138,10 @@ def test_a_wrong_certificate_is_an_error_at_the_call(files: tuple[Path, Path], t
     certificate = files[0]
     wrong = [
         (("nowhere.pem",), {}, r"tls\(certificate=\): 'nowhere.pem' cannot be read: No such file"),
-        ((garbage,), {}, r"garbage.pem' has no certificate in it"),
+        ((garbage,), {}, r"garbage.pem' is no PEM file; valid"),
+        ((broken, files[1]), {}, r"tls\(certificate=\): '.*broken.pem' cannot be used"),
+        ((der,), {}, r"der.crt' is no PEM file; openssl x509 -inform der"),
+        (("cert.pem\0",), {}, r"cannot be read: embedded null byte"),
         ((certificate,), {}, r"cert.pem' has no private key in it"),
         ((certificate, other), {}, r"other.pem' is not the key of the certificate"),
         ((certificate, locked), {}, r"tls\(password=\): None is missing"),
@@ -171,3 +177,27 @@ def test_it_is_of_the_whole_server() -> None:
 def test_an_asgi_server_has_its_own() -> None:
     with pytest.raises(OptionError, match=r"asgi\(\): 'tls\(\)' is the ASGI server's"):
         Mock().tls().asgi()
+
+
+def test_a_comment_in_any_encoding_is_no_part_of_a_pem_file(files: tuple[Path, Path]) -> None:
+    certificate, key = files
+    certificate.write_bytes("# für é\n".encode() + b"# f\xfcr\n" + certificate.read_bytes())
+    with Mock().echo().tls(certificate, key).serve(port=0) as server, server.client() as client:
+        client.send("hi")
+        assert client.recv() == "hi"
+
+
+def test_a_tls_handshake_that_fails_is_a_row_of_the_traffic() -> None:
+    with Mock().echo().tls().serve(port=0) as server:
+        for said in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 100):
+            with socket.create_connection(("127.0.0.1", server.port)) as plain:
+                plain.sendall(said)
+                assert plain.recv(1) == b""
+        with pytest.raises(ssl.SSLCertVerificationError):
+            connect(server.url, proxy=None, legacy=True)
+        with server.client() as client:
+            client.send("hi")
+            client.recv()
+        texts = server.traffic.df["text"].tolist()
+        assert texts[:3] == ["tls: http request", "tls: wrong version number", "tls: tlsv1 alert unknown ca"]
+        assert server.traffic.df["connection"].tolist()[:3] == [0, 0, 0]
