@@ -73,7 +73,7 @@ def from_file(
 
     if not isinstance(strict, bool):
         raise OptionError("load(strict=)", strict, "is neither True nor False")
-    where = Path(path)
+    where = _regular(path)
     table = os.path.isdir(where) or where.suffix.lower() in TABLES
     if not table:
         check_suffix(where, (*lines.READ, *TABLES), "read")
@@ -86,7 +86,7 @@ def from_file(
         if where.suffix.lower() not in (".csv", ".tsv") or not asked:
             only_for_tables(asked, "a recording")
             return _from_lines(lines.read(where, strict=strict), str(path), timing, connection, url)
-    beside = where.with_name(where.name + ".jsonl")
+    beside = Path(f"{where}.jsonl")
     if where.suffix.lower() == ".parquet" and beside.exists():
         if not strict:
             return from_file(beside, timing, options, connection, url, strict=False)
@@ -162,7 +162,7 @@ def connections_of(path: str | os.PathLike[str]) -> list[Parsed]:
     """
     from .formats import lines
 
-    where = Path(path)
+    where = _regular(path)
     check_suffix(where, (*lines.READ, *TABLES), "read")
     if not os.path.exists(where):
         raise ScriptFileNotFoundError(str(path), f"there is no such file in {Path.cwd()}")
@@ -255,6 +255,21 @@ def only_for_tables(options: Mapping[str, Any], what: str) -> None:
     for name, value in options.items():
         if value is not None:
             raise OptionError(f"replay({name}=)", value, f"goes with a table, not with {what}")
+
+
+def _regular(path: str | os.PathLike[str]) -> Path:
+    """Return a path.
+
+    Raises:
+        ScriptFileNotFoundError: It is empty.
+        ScriptError: It is a pipe or a device, which a read would empty, or wait for.
+    """
+    where = Path(path)
+    if not os.fspath(path):
+        raise ScriptFileNotFoundError("''", "a file's name is empty")
+    if where.exists() and not (where.is_file() or where.is_dir()):
+        raise ScriptError(str(path), "is no regular file, and it is read more than once; write what it has to a file")
+    return where
 
 
 def check_suffix(path: Path, known: Sequence[str], done: str, way: str = "") -> None:

@@ -145,7 +145,7 @@ class Wanted:
                     problem = "does not go with --connection, as a recording is no table"
                     raise OptionError(_spelled(name), self.playing[name], problem)
             source = script = Script.load(path, connection=self.connection)
-            if not script.recorded.connection:
+            if not script.recorded.opened and not script.recorded.url:
                 raise OptionError("--connection", self.connection, f"goes with a recording, which {path} is not")
         return Mock().replay(source, rate=self.rate, **self._said((*OF_TABLES, *OF_REPLAYS)))
 

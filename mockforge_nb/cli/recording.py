@@ -58,7 +58,7 @@ def record(
     front of the server as a proxy, and records what a client of yours says and hears.
     """
     from mockforge_nb.core.units import seconds
-    from mockforge_nb.dialing import headers_of, tls_of, url_of
+    from mockforge_nb.dialing import headers_of, is_token, tls_of, url_of
     from mockforge_nb.errors import OptionError
     from mockforge_nb.recordings import suffix_problem
 
@@ -83,6 +83,9 @@ def record(
         return run(mock, {"port": listen, "path": path or "/ws"}, seconds=limit(for_), as_json=as_json)
     if path is not None:
         raise OptionError("--path", path, "goes with --listen")
+    for name in subprotocol or ():
+        if not is_token(name):
+            raise OptionError("--subprotocol", name, "is no token (RFC 9110 §5.6.2)", "such as graphql-transport-ws")
     if problem := suffix_problem(out):
         raise OptionError("-o", str(out), problem)
     most = limit(for_)

@@ -251,9 +251,18 @@ def wrong(error: Any) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":  # the help itself
         error.show()
         return int(error.exit_code)
-    what = "" if param is None else param.opts[0] if param.opts[0].startswith("-") else param.make_metavar(ctx)
-    text = error.message.rstrip(".") if what else error.format_message()
-    text = f"{what}: {text}" if text and what else f"{what or text} is missing" if what else text.rstrip(".")
+    what = ""
+    if param is not None:
+        what = param.opts[0] if param.opts[0].startswith("-") else param.metavar or param.name.upper()
+    if not what:
+        text = error.format_message().rstrip(".")
+    elif not error.message:
+        text = f"{what} is missing"
+    else:
+        text = f"{what}: {error.message.removeprefix('Value error, ').rstrip('.')}"
+        problems = getattr(error.__cause__, "errors", None)  # pydantic's, which does not say what it was given
+        if problems is not None and (value := repr(problems()[0]["input"])) not in text:
+            text = f"{what}: {value}: {error.message.rstrip('.')}"
     way = "" if ctx is None else f"; see {ctx.command_path} --help"
     aside(coloured(f"error: {printable(text)}{way}", RED, sys.stderr))
     return int(error.exit_code)

@@ -266,8 +266,8 @@ def run(
         try:
             if ca is not None and server.ca is not None:
                 ca.write_text(server.ca, "ascii")
-            ending.after(seconds)
             watch = Watch(server)
+            ending.after(seconds)
             show(watch, ending, quiet=quiet, as_json=as_json)
         finally:
             server.stop()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -12,11 +14,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mockforge_nb import __version__
+from mockforge_nb import Script, __version__
 from mockforge_nb.cli import main, words
 from mockforge_nb.cli.app import app
 from mockforge_nb.cli.doctor import holder
+from mockforge_nb.cli.say import printable
 from mockforge_nb.errors import OptionError
+from mockforge_nb.generators.endless import written
 from tests.cli.conftest import Run, environment
 
 COMMANDS = (
@@ -145,3 +149,41 @@ def test_an_error_that_nobody_thought_of_is_a_line_and_not_a_traceback(
     monkeypatch.setattr("mockforge_nb.demo.main", broken)
     assert main(["demo"]) == 1
     assert capsys.readouterr().err == "error: RuntimeError: oh (MOCKFORGE_NB_DEBUG=1 or --debug shows where)\n"
+
+
+def test_ctrl_c_while_messages_are_written_is_no_error_of_a_message() -> None:
+    class Interrupted(str):
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        written({"a": Interrupted("x")})
+
+
+def test_ctrl_c_breaks_off_a_command_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mockforge_nb.demo.main", broken)
+    assert main(["demo"]) == 130
+
+
+def test_a_replay_file_is_utf_8_whatever_the_terminal_is(run: Run) -> None:
+    env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ran = run("generate", "faker", "n=name", "-n", "1", "--seed", "1", "--locale", "ja_JP", **env)
+    assert ran.code == 0
+    assert not json.loads(ran.out)["json"]["n"].isascii()
+
+
+def test_who_reads_no_further_is_no_error(tmp_path: Path) -> None:
+    Script().send("x" * 50_000).save(tmp_path / "f.jsonl")
+    for arguments in ("show f.jsonl --json", "generate feed trades -n 5000"):
+        command = f"{shlex.join([sys.executable, '-m', 'mockforge_nb'])} {arguments} | head -c 1"
+        ran = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command], cwd=tmp_path, env=environment(), capture_output=True, check=False
+        )
+        assert (ran.returncode, ran.stderr) == (0, b"")
+
+
+def test_controls_are_written_out() -> None:
+    assert printable("a\x1b[2J\n\x9b\u202eé\t", keep="\n") == "a\\x1b[2J\n\\x9b\\u202eé\\t"

@@ -148,3 +148,19 @@ def test_who_reads_the_output_may_go(tmp_path: Path) -> None:
         os.read(process.stdout.fileno(), 10)
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_not_waited_for(run: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "p.jsonl")
+    (tmp_path / "f.jsonl").write_text('{"text": "hi"}\n')
+    ran = run("validate", "p.jsonl", "f.jsonl")
+    assert ran.code == 1
+    assert ran.out.splitlines()[0].startswith("p.jsonl: is no regular file")
+    assert ran.out.splitlines()[1].startswith("f.jsonl: ok")
+    assert run("show", "p.jsonl").code == 1
+
+
+def test_a_message_does_nothing_to_the_terminal(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "f.jsonl").write_text(json.dumps({"text": "a\x1b[2Jb"}) + "\n")
+    assert r"a\x1b[2Jb" in run("show", "f.jsonl").out

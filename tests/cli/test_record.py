@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from websockets.sync.client import connect
 
 from mockforge_nb import Mock, MockServer, Script
 from mockforge_nb.pytest_plugin import WsMock
-from tests.cli.conftest import Run, Start
+from tests.cli.conftest import COMMAND, Run, Start, environment
 from tests.conftest import PATIENCE
 
 
@@ -74,6 +75,9 @@ def test_as_a_proxy_it_records_a_client_of_yours(start: Start, echo: MockServer,
         (["ws://127.0.0.1:1/"], 1, "cannot connect to ws://127.0.0.1:1/"),
         (["ws://x", "-o", "r.har"], 2, "-o: 'r.har' does not end in .jsonl"),
         (["ws://x", "--listen", "0", "--send", "a"], 2, "--send: ['a'] does not go with --listen"),
+        (["ws://x", "--path", "/a"], 2, "--path: '/a' goes with --listen"),
+        (["ws://x", "--send", "\udcff"], 2, "is no UTF-8"),
+        (["ws://x", "--subprotocol", "a b"], 2, "--subprotocol: 'a b' is no token"),
         (["ws://x", "--header", "secret"], 2, "--header: '…' is not written NAME: VALUE"),
     ],
 )
@@ -94,3 +98,20 @@ def test_play_says_what_differs(run: Run, echo: MockServer, ws_mock: WsMock) -> 
     assert (said["ok"], said["counts"]) == (False, {"sent": 1, "differs": 1})
     assert json.dumps(said["verdicts"][1]["received"]) == '"< one"'
     assert run("play", "r.jsonl", other, "--match", "equals").code == 2
+
+
+def test_a_line_that_is_no_text_is_named(echo: MockServer, tmp_path: Path) -> None:
+    command = [*COMMAND, "record", echo.url, "-o", "r.jsonl", "--stdin", "--for", "20"]
+    ran = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment(),
+        input=b"a\n\xff\xfe\n",
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.decode().splitlines()[1:] == [
+        "error: line 2 of the standard input is no UTF-8, which a text message is"
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import signal
 import ssl
 import stat
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives import serialization as form
 from websockets.sync.client import connect
 
 from mockforge_nb.cli.ending import Ending
+from mockforge_nb.cli.live import foreground
 from mockforge_nb.cli.say import prepare
 from tests.cli.conftest import COMMAND, Run, Start, environment
 from tests.conftest import PATIENCE
@@ -187,6 +189,18 @@ def test_a_second_signal_ends_it_at_once_unless_it_is_the_first_s_echo(monkeypat
         (["--feed", "trads"], "did you mean 'trades'?"),
         (["--echo", "--cert", "nowhere.pem"], "--cert: 'nowhere.pem' cannot be read"),
         (["--echo", "--ca", "ca.pem"], "--ca: 'ca.pem' goes with --tls"),
+        (["--echo", "--rate", "5"], "--rate: 5.0 does not go with --echo; it goes with FILE, --faker"),
+        (["--echo", "-n", "5"], "--number: 5 does not go with --echo"),
+        (["--echo", "--model", "x"], "it goes with --llm"),
+        (["--echo", "--header", "A: secret"], "--header: '…' does not go with --echo; it goes with --proxy"),
+        (["--echo", "--insecure"], "--insecure: True does not go with --echo"),
+        (["--echo", "--connection", "2"], "it goes with FILE"),
+        (["--echo", "--redact", "$.x"], "is of a recording, and there is none; --record FILE"),
+        (["--echo", "--record", "nowhere/x.jsonl"], "--record: 'nowhere/x.jsonl' is in no folder that is there"),
+        (["--echo", "--fault", "drop:0.1,probability=0.2"], "says 'probability' twice"),
+        (["--echo", "--tls", "--ca", "."], "--ca: '.' is a folder"),
+        (["--port", "abc"], "--port: 'abc': Input should be a valid integer"),
+        ([""], "'': a file's name is empty"),
         (["nowhere.jsonl"], "nowhere.jsonl: there is no such file"),
         (["--proxy", "http://x"], "--proxy: 'http://x' is no URL of a WebSocket server; valid: ws://x"),
     ],
@@ -196,6 +210,7 @@ def test_wrong_use_is_exit_code_2_and_names_the_way_out(run: Run, arguments: lis
     assert ran.code == 2
     assert ran.out == ""
     assert said in ran.err
+    assert len(ran.err.splitlines()) == 1
 
 
 def test_a_held_port_is_exit_code_1(start: Start, run: Run) -> None:
@@ -225,3 +240,90 @@ def test_without_anything_the_environment_says_what(start: Start, tmp_path: Path
     with connect(serving.url(), proxy=None, legacy=True) as client:
         assert client.recv(PATIENCE) == "hi"
     assert serving.end().code == 0
+
+
+def test_no_file_that_is_there_is_lost(run: Run, tmp_path: Path) -> None:
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    for name in ("both.pem", "other.pem"):
+        issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / name)
+    (tmp_path / "f.jsonl").write_text('{"text": "hi"}\n')
+    before = {each: each.read_bytes() for each in tmp_path.iterdir()}
+    served = ("serve", "--port", "0", "--for", "0.1")
+    for arguments, said in [
+        (("--echo", "--cert", "both.pem", "--ca", "both.pem"), "'both.pem' is what --cert or --key reads"),
+        (("--echo", "--tls", "--ca", "other.pem"), "'other.pem' is there and holds something else than certificates"),
+        (("--echo", "--record", "f.jsonl"), "'f.jsonl' is there already; --force writes over it"),
+        (("f.jsonl", "--record", "f.jsonl", "--force"), "'f.jsonl' is what is read"),
+    ]:
+        ran = run(*served, *arguments)
+        assert (ran.code, said in ran.err) == (2, True), ran.err
+    assert {each: each.read_bytes() for each in tmp_path.iterdir()} == before
+    for _ in range(2):
+        assert run(*served, "--echo", "--tls", "--ca", "ca.pem", "--record", "r.jsonl", "--force").code == 0
+
+
+def test_what_a_client_says_forges_no_line(start: Start) -> None:
+    serving = start("serve", "--echo", "--port", "0")
+    with connect(serving.url(), proxy=None, legacy=True) as client:
+        client.close(1000, "\x1b[2J\nconnection 9 opened")
+    serving.line(r"closed 1000 \x1b[2J\nconnection 9 opened: 0 in")
+    assert serving.end().code == 0
+
+
+def test_a_terminal_that_cannot_be_drawn_on_is_told_the_url(tmp_path: Path) -> None:
+    primary, secondary = pty.openpty()
+    command = [*COMMAND, "serve", "--echo", "--port", "0", "--for", "0.1"]
+    subprocess.run(
+        command, cwd=tmp_path, env=environment(TERM="dumb"), stdin=secondary, stdout=secondary, stderr=secondary,
+        timeout=PATIENCE, check=True,
+    )  # fmt: skip
+    os.close(secondary)
+    assert "listening on ws://" in os.read(primary, 65_536).decode()
+    os.close(primary)
+
+
+def test_in_the_background_of_a_terminal_it_is_a_line_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    primary, secondary = pty.openpty()
+    stopped = os.getpgrp() + 1
+    assert foreground()  # no terminal of ours: nobody else has it
+    monkeypatch.setattr("mockforge_nb.cli.live.os.tcgetpgrp", lambda _: stopped, raising=False)
+    assert not foreground()
+    os.close(primary)
+    os.close(secondary)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_error(tmp_path: Path, closed: str) -> None:
+    command = f"{shlex.join(COMMAND)} serve --echo --port 0 --for 0.1 {closed}"
+    ran = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, env=environment(), capture_output=True, timeout=PATIENCE, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, b"")
+
+
+def test_who_reads_no_line_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    command = [*COMMAND, "serve", "--echo", "--port", "0", "--json"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, pipesize=4096)
+    assert process.stdout is not None
+    url = json.loads(process.stdout.readline())["url"]
+    for _ in range(60):
+        with connect(url, proxy=None, legacy=True):
+            pass
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+    process.stdout.close()
+
+
+def test_a_closed_terminal_ends_it_in_order(start: Start, tmp_path: Path) -> None:
+    serving = start("serve", "--echo", "--port", "0", "--record", "r.jsonl")
+    with connect(serving.url(), proxy=None, legacy=True) as client:
+        client.send("hi")
+        client.recv(PATIENCE)
+        ran = serving.end(signal.SIGHUP)
+    assert (ran.code, "received 1 message" in ran.out) == (0, True)
+    assert '"text": "hi"' in (tmp_path / "r.jsonl").read_text()
+
+
+def test_a_password_of_the_environment_is_no_key(run: Run) -> None:
+    ran = run("serve", "--echo", "--tls", "--port", "0", "--for", "0.1", MOCKFORGE_NB_KEY_PASSWORD="x")
+    assert (ran.code, ran.err) == (0, "")
