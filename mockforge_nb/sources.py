@@ -267,7 +267,7 @@ def _regular(path: str | os.PathLike[str]) -> Path:
     where = Path(path)
     if not os.fspath(path):
         raise ScriptFileNotFoundError("''", "a file's name is empty")
-    if where.exists() and not (where.is_file() or where.is_dir()):
+    if os.path.exists(where) and not (where.is_file() or where.is_dir()):  # Path.exists() raises for a name too long
         raise ScriptError(str(path), "is no regular file, and it is read more than once; write what it has to a file")
     return where
 
