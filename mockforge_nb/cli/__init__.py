@@ -10,6 +10,7 @@ A module a command or family; each loads what it needs when it runs, so that hel
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from .say import Failed, finish, prepare, report, wrong
 
@@ -55,8 +56,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     return code if isinstance(code, int) else 0
 
 
-def program() -> int:
+def program(interrupted: Any = None) -> int:
     """Run the command line as all that this process does.
+
+    Args:
+        interrupted: What Ctrl-C does from now on; None: what it did.
 
     Returns:
         The exit code.
@@ -64,6 +68,8 @@ def program() -> int:
     import os
     import signal
 
+    if interrupted is not None:
+        signal.signal(signal.SIGINT, interrupted)
     code = main()
     # What is left is the interpreter's end, in which Ctrl-C would be a traceback.
     signal.signal(signal.SIGINT, lambda *_: os._exit(code))

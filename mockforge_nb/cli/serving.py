@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -10,7 +11,7 @@ import typer
 
 from . import targets, words
 from .mocks import Wanted
-from .say import Failed, say, say_json
+from .say import YELLOW, Failed, aside, coloured, printable, say, say_json
 
 if TYPE_CHECKING:
     from mockforge_nb.mock import Mock
@@ -223,10 +224,27 @@ def serve(
         headers=words.headers(header or ()), verify=False if insecure else None,
     )  # fmt: skip
     mock = wanted.mock()
+    if otlp is not None:
+        _tell_once()
     if record is not None:
         targets.new(Path(record), "--record", force=force, reads=file)
     where = {"port": port, "host": host, "path": path}
     run(mock, where, ca=ca, seconds=limit(for_), quiet=quiet, as_json=as_json)
+
+
+def _tell_once() -> None:
+    """Have a receiver of telemetry that is not there told once, in a line, not at each try."""
+    import logging
+
+    class Once(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            logger.removeHandler(self)
+            logger.addHandler(logging.NullHandler())
+            aside(coloured(f"warning: --otlp: {printable(record.getMessage())}", YELLOW, sys.stderr))
+
+    logger = logging.getLogger("opentelemetry")
+    logger.addHandler(Once())
+    logger.propagate = False
 
 
 def limit(text: str | None) -> float | None:

@@ -160,6 +160,8 @@ class Watch:
         rows.add_column(style="dim", no_wrap=True)
         rows.add_column()
         rows.add_row("runs", Text(printable(repr(self.server.mock))))
+        rows.add_row("at", Text(self.server.url))  # the title is cut off where the terminal is narrow
+        rows.add_row("seed", str(self.server.seed))
         rows.add_row("for", human(counts.seconds))
         open_ = f"{counts.open:,} open, {counts.connections:,} in all"
         rows.add_row("connections", open_ + (f", {counts.refused:,} refused" if counts.refused else ""))

@@ -327,3 +327,13 @@ def test_a_closed_terminal_ends_it_in_order(start: Start, tmp_path: Path) -> Non
 def test_a_password_of_the_environment_is_no_key(run: Run) -> None:
     ran = run("serve", "--echo", "--tls", "--port", "0", "--for", "0.1", MOCKFORGE_NB_KEY_PASSWORD="x")
     assert (ran.code, ran.err) == (0, "")
+
+
+def test_a_receiver_of_telemetry_that_is_not_there_is_told_once(start: Start) -> None:
+    serving = start("serve", "--echo", "--port", "0", "--otlp", "http://127.0.0.1:1")
+    with connect(serving.url(), proxy=None, legacy=True) as client:
+        client.send("hi")
+        client.recv(PATIENCE)
+    ran = serving.end()
+    assert (ran.code, len(ran.err.splitlines())) == (0, 1)
+    assert ran.err.startswith("warning: --otlp: ")
