@@ -205,10 +205,12 @@ def _has_room(stream: TextIO) -> bool:
         waiter.register(stream.fileno(), select.POLLOUT)
     except (OSError, ValueError):  # a stream of no descriptor, as in tests
         return True
-    while not waiter.poll(200):
-        if _hurry and time.monotonic() > _hurry[0]:
+    while True:
+        late = bool(_hurry) and time.monotonic() > _hurry[0]
+        if waiter.poll(0 if late else 200):
+            return True
+        if late:
             return False
-    return True
 
 
 def console(**options: Any) -> Console:

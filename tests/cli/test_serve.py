@@ -310,7 +310,7 @@ def test_who_reads_no_line_does_not_hold_up_the_end(tmp_path: Path) -> None:
         with connect(url, proxy=None, legacy=True):
             pass
     process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE) == 0
+    assert process.wait(10) == 0
     process.stdout.close()
 
 
