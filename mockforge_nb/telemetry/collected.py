@@ -134,7 +134,8 @@ class Spans:
             frame = frame[frame["trace_id"].isin(traces)]
         if frame.empty:
             valid = self.why or "a connection's spans are there once it has ended, unless its trace is not sampled"
-            raise OptionError("plot(connection=)", connection, "has no spans", valid)
+            where, what = ("plot()", self) if connection is None else ("plot(connection=)", connection)
+            raise OptionError(where, what, "has no spans", valid)
         return _waterfall(frame, most)
 
     def __repr__(self) -> str:
